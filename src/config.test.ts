@@ -210,8 +210,8 @@ describe('readConfig', () => {
 
   it('reports all problems together', () => {
     const environment = { PORT: 'x', NIX_TIMEOUT: '0', NIXERY_TAGS: 'all', NIXERY_HOST: 'ok' }
-    const told = new Set(namesIn(problemsOf(environment)))
-    assert.deepEqual(told, new Set(['PORT', 'NIX_TIMEOUT', 'NIXERY_TAGS']))
+    const reported = new Set(namesIn(problemsOf(environment)))
+    assert.deepEqual(reported, new Set(['PORT', 'NIX_TIMEOUT', 'NIXERY_TAGS']))
   })
 
   it('returns an immutable value', () => {

@@ -102,7 +102,7 @@ export async function openGate(
   const lookBy = policy && ofNow(policy, (value) => (deniesAnything(value) ? createMay(value) : undefined))
   const quotas = policy && ofNow(policy, (value) => quotasOfRules(value.quotas))
   return {
-    may: mayByPolicy ? (...asked) => mayByPolicy()(...asked) : allowKnown,
+    may: mayByPolicy ? (...args) => mayByPolicy()(...args) : allowKnown,
     prepare(identity, subject) {
       const mayBuild = typeof subject === 'object' ? lookBy?.() : undefined
       if (!mayBuild || typeof subject !== 'object' || !subject.imageRequest) return undefined

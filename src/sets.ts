@@ -187,7 +187,7 @@ async function openSet(
     prepare(system) {
       const platform = Object.values(platforms).find((each) => each.system === system)
       const loading =
-        nix === options.nix ? nix : { ...nix, evaluate: twice((...asked) => nix.evaluate(...asked)) }
+        nix === options.nix ? nix : { ...nix, evaluate: twice((...args) => nix.evaluate(...args)) }
       const prepared = prepareSource(source, loading, { ...policy, system }, { note, warn })
       loads.begin(bare && platform ? (names) => prepared.then(() => clashing(names, platform)) : undefined)
       // Without a folder, recipes may be in the package set alone.

@@ -26,8 +26,8 @@ export const statusOf = ({ nix, nixVersion, sets, builds, bookOf, ages }: Status
     const { revision } = await sourceNamed(sets, set).pin('latest')
     return revision
   },
-  async recipePackages(asked, mayEvaluate) {
-    const { request, pinned } = await sets.pin(asked, { old: true })
+  async recipePackages(original, mayEvaluate) {
+    const { request, pinned } = await sets.pin(original, { old: true })
     const enter = () => {
       if (!mayEvaluate) throw notReady()
     }

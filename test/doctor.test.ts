@@ -82,7 +82,10 @@ describe('nixery doctor', () => {
     const states = about('caches').map(({ state, message }) => `${state} ${message}`)
     assert.equal(states.length, 3, states.join('\n'))
     assert.match(states[0] ?? '', /^warning s3:\/\/bucket is left to Nix/)
-    assert.deepEqual(states.slice(1).toSorted((a, b) => a.length - b.length)[0], `ok file://${cache} answers`)
+    assert.deepEqual(
+      states.slice(1).toSorted((a, b) => a.length - b.length)[0],
+      `ok file://${cache} responds`,
+    )
     assert.match(
       states.join('\n'),
       /^problem http:\/\/127\.0\.0\.1:9\/cache cannot be queried: .*ECONNREFUSED/m,

@@ -36,7 +36,7 @@ for (const kind of kinds) {
       await world.image('old', ['shared', 'a'])
       const stays = await world.image('stays', ['shared', 'b'])
       const index = await world.index([stays])
-      await world.stranger('of the original')
+      await world.unknownBlob('of the original')
       // The times of objects cannot be changed, so the collection runs with a later time.
       await world.pulled('stays', -50)
       await collect({ ...world }, { keepDays: 30, dryRun: false, now: ago(-60) })

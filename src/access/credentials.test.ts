@@ -42,15 +42,15 @@ describe('several authenticators', () => {
   const alice = { ...anonymous, name: 'alice', how: 'key' } as const
 
   it('are tried in order until one supports the kind', async () => {
-    const asked: string[] = []
+    const calls: string[] = []
     const authenticate = firstOf([
-      () => void asked.push('first'),
-      () => Promise.resolve(void asked.push('second')),
-      () => (asked.push('third'), alice),
-      () => (asked.push('fourth'), anonymous),
+      () => void calls.push('first'),
+      () => Promise.resolve(void calls.push('second')),
+      () => (calls.push('third'), alice),
+      () => (calls.push('fourth'), anonymous),
     ])
     assert.equal(await authenticate(credentials), alice)
-    assert.deepEqual(asked, ['first', 'second', 'third'])
+    assert.deepEqual(calls, ['first', 'second', 'third'])
   })
 
   it('decide synchronously if possible', () => {

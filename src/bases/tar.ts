@@ -148,8 +148,8 @@ export function createTarReader(onEntry: (entry: TarEntry) => TakeContent) {
 function checkSum(header: Buffer): void {
   let sum = 0
   for (const [index, byte] of header.entries()) sum += index >= 148 && index < 156 ? 32 : byte
-  const told = cString(header, 148, 156).trim()
-  if (!/^[0-7]+$/.test(told) || Number.parseInt(told, 8) !== sum)
+  const checksum = cString(header, 148, 156).trim()
+  if (!/^[0-7]+$/.test(checksum) || Number.parseInt(checksum, 8) !== sum)
     throw new BaseProblem('one of its layers is not a tar archive')
 }
 

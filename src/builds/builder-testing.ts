@@ -11,7 +11,7 @@ import { fakeDeps, fakeLookup, fakePath } from './deps-testing.ts'
  */
 export function openFakeBuilder({ jobs = 1, maxQueue = 10, retryLease = 600, revisions = ['1'] } = {}) {
   const realisations = createLimiter(jobs)
-  const begun: string[] = []
+  const started: string[] = []
   const ends = new Map<string, () => void>()
   const evaluated: string[] = []
   const seen: string[] = []
@@ -26,7 +26,7 @@ export function openFakeBuilder({ jobs = 1, maxQueue = 10, retryLease = 600, rev
         realisations.run(async () => {
           const name = wanted[0]?.outputPath.slice(fakePath('').length) ?? ''
           watch.onBegin?.()
-          begun.push(name)
+          started.push(name)
           await new Promise<void>((resolve) => ends.set(name, resolve))
           throw new NixeryError('BUILD_FAILED', `${name} is over`)
         }, watch),
@@ -53,5 +53,5 @@ export function openFakeBuilder({ jobs = 1, maxQueue = 10, retryLease = 600, rev
     answer.catch(() => {})
     return { leave: () => client.abort(), answer }
   }
-  return { builder, ask, begun, ended, ends, evaluated, seen }
+  return { builder, ask, started, ended, ends, evaluated, seen }
 }

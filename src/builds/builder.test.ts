@@ -14,13 +14,13 @@ const failsWith = (code: Parameters<typeof hasCode>[1], answer: Promise<unknown>
 
 describe('builds waiting for Nix', () => {
   it('are cancelled when their client disconnects, unless Nix has started to realise', async () => {
-    const { builder, ask, begun, ended, ends } = openFakeBuilder()
+    const { builder, ask, started, ended, ends } = openFakeBuilder()
     const all = []
     for (const name of ['one', 'two', 'three']) {
       all.push(ask(name))
       await settle()
     }
-    assert.deepEqual([begun, builder.running, builder.queued], [['one'], 3, 2])
+    assert.deepEqual([started, builder.running, builder.queued], [['one'], 3, 2])
     for (const { leave } of all) leave()
     await settle()
     assert.deepEqual(ended, ['two CANCELLED', 'three CANCELLED'])
@@ -29,7 +29,7 @@ describe('builds waiting for Nix', () => {
     await settle()
     ends.get('one')?.()
     await settle()
-    assert.deepEqual(begun, ['one', 'four'])
+    assert.deepEqual(started, ['one', 'four'])
     ends.get('four')?.()
     await failsWith('BUILD_FAILED', next.answer)
   })
@@ -63,7 +63,7 @@ describe('builds waiting for Nix', () => {
   })
 
   it('start in the order of urgency: connected clients, expected clients, background', async () => {
-    const { ask, begun, ends } = openFakeBuilder()
+    const { ask, started, ends } = openFakeBuilder()
     ask('busy')
     await settle()
     ask('background', { background: true })
@@ -82,7 +82,7 @@ describe('builds waiting for Nix', () => {
       ends.get(order.at(-1) ?? '')?.()
       await settle()
       order.push(name)
-      assert.deepEqual(begun, order)
+      assert.deepEqual(started, order)
     }
   })
 

@@ -122,22 +122,22 @@ export function describeBuilds(name: string, open: () => Promise<OpenBuilds>): v
     check('ask before they start a build for a request, but not before it joins one', async (opened) => {
       const { builds, fake } = opened
       const other = parseImageReference('git')
-      let asked = 0
+      let calls = 0
       const once = async () => {
-        asked += 1
-        if (asked > 1) throw new NixeryError('QUOTA_EXCEEDED', 'that was enough')
+        calls += 1
+        if (calls > 1) throw new NixeryError('QUOTA_EXCEEDED', 'that was enough')
       }
       const first = await builds.submit(hello, { ...options, mayStart: once })
       await fake.began
       const joining = await builds.submit(hello, { ...options, mayStart: once })
       const refused = await builds.submit(other, { ...options, mayStart: once })
       await failsWith('QUOTA_EXCEEDED', builds.result(refused.id))
-      assert.deepEqual([asked, fake.started], [2, ['hello']])
+      assert.deepEqual([calls, fake.started], [2, ['hello']])
       // It has not failed for others.
       const next = await builds.submit(other, options)
       fake.end()
       for (const { id } of [first, joining, next]) await failsWith('BUILD_FAILED', builds.result(id))
-      assert.deepEqual([asked, fake.started], [2, ['hello', 'git']])
+      assert.deepEqual([calls, fake.started], [2, ['hello', 'git']])
     })
 
     check('validate ids', async ({ builds }) => {

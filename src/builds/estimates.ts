@@ -70,8 +70,8 @@ const keptFor = 5_000
 export function createEstimates(deps: EstimateDeps): Estimates {
   const kept = new LRUCache<string, Promise<Estimate>>({ max: mostKept, ttl: keptFor })
 
-  const of = async (asked: ImageRequest): Promise<Estimate> => {
-    const { request, pinned } = deps.sets.current(asked) ?? (await deps.sets.pin(asked, { old: true }))
+  const of = async (original: ImageRequest): Promise<Estimate> => {
+    const { request, pinned } = deps.sets.current(original) ?? (await deps.sets.pin(original, { old: true }))
     const key = `${formatImageName(request)} ${request.platform.system} ${stateOf(pinned)}`
     const known = kept.get(key)
     if (known) return known

@@ -95,7 +95,7 @@ describe('the key and digests of an image', () => {
   })
 
   it('depend on the commit if images state it', async () => {
-    const told = (id: string): ImageSpec => {
+    const specWithCommit = (id: string): ImageSpec => {
       const request = parseImageReference('hello')
       const commit = { id, created: '2026-01-31T12:00:00Z', source: 'https://example.org/packages' }
       return specOf(
@@ -104,14 +104,16 @@ describe('the key and digests of an image', () => {
         { env: environment },
       )
     }
-    const keys = [specFor('hello'), told('a'.repeat(40)), told('b'.repeat(40))].map(keyOfSpec)
+    const keys = [specFor('hello'), specWithCommit('a'.repeat(40)), specWithCommit('b'.repeat(40))].map(
+      keyOfSpec,
+    )
     assert.equal(new Set(keys).size, 3)
     const texts: string[] = []
     const blobs = {
       publish: async (_: unknown, content: object) =>
         void ('bytes' in content && texts.push(String(content.bytes))),
     } as Partial<Blobs> as Blobs
-    await publishImage(blobs, told('a'.repeat(40)), [])
+    await publishImage(blobs, specWithCommit('a'.repeat(40)), [])
     const prefix = 'org.opencontainers.image.'
     const labels = {
       [`${prefix}title`]: 'hello',

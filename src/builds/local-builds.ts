@@ -17,7 +17,7 @@ export type LocalBuilds = Omit<Builds, 'submit'> &
     submit(
       request: ImageRequest,
       options: BuildOptions,
-      meant?: PinnedRequest<ImageRequest>,
+      pinnedRequest?: PinnedRequest<ImageRequest>,
     ): Promise<{ readonly id: string }>
     /** The same as `result`, with the image's key in the catalog. */
     built(id: string): Promise<BuiltImage>
@@ -47,7 +47,7 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
   return {
     known: builder.known,
 
-    submit(request, options, meant) {
+    submit(request, options, pinnedRequest) {
       const { requestId, limit, background = false, readyOnly = false, mayStart, group, build } = options
       const id = submissions.add((leave, joined) =>
         builder.build(request, {
@@ -60,7 +60,7 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
           onJoin: joined,
           ...(build !== undefined && { build: () => build }),
           ...(group && { together: groupOf(group) }),
-          ...(meant && { together: alreadyPinned(meant) }),
+          ...(pinnedRequest && { together: alreadyPinned(pinnedRequest) }),
         }),
       )
       return Promise.resolve({ id })

@@ -20,19 +20,22 @@ export type OneRevision = {
 export function createOneRevision(count: number): OneRevision {
   const pins = new Map<
     boolean,
-    { readonly of: ImageRequest; readonly meant: Promise<PinnedRequest<ImageRequest>> }
+    { readonly of: ImageRequest; readonly pinnedRequest: Promise<PinnedRequest<ImageRequest>> }
   >()
   const agreed = Promise.withResolvers<boolean>()
   let missing = count
   let all = true
   return {
     async pin(sets, request, { old }) {
-      const first = pins.get(old) ?? { of: request, meant: sets.pin(request, { old }) }
+      const first = pins.get(old) ?? { of: request, pinnedRequest: sets.pin(request, { old }) }
       pins.set(old, first)
-      const meant = await first.meant
-      if (first.of === request) return meant
-      const isAsWritten = meant.request === first.of
-      return { ...meant, request: isAsWritten ? request : { ...meant.request, platform: request.platform } }
+      const pinnedRequest = await first.pinnedRequest
+      if (first.of === request) return pinnedRequest
+      const isAsWritten = pinnedRequest.request === first.of
+      return {
+        ...pinnedRequest,
+        request: isAsWritten ? request : { ...pinnedRequest.request, platform: request.platform },
+      }
     },
     agree(known) {
       all &&= known
@@ -47,7 +50,7 @@ export function createOneRevision(count: number): OneRevision {
 export const onItsOwn = (): OneRevision => createOneRevision(1)
 
 /** For a single image whose package set is already pinned. */
-export const alreadyPinned = (meant: PinnedRequest<ImageRequest>): OneRevision => ({
-  pin: () => Promise.resolve(meant),
+export const alreadyPinned = (pinnedRequest: PinnedRequest<ImageRequest>): OneRevision => ({
+  pin: () => Promise.resolve(pinnedRequest),
   agree: () => Promise.resolve(true),
 })

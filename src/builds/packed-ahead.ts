@@ -51,7 +51,7 @@ export function createPackedAhead({
   atOnce = availableParallelism(),
 }: PackedAheadDeps): PackedAhead {
   const waiting = new Set<InCache>()
-  const begun = new Map<MemberKey, Promise<ReadyLayer | undefined>>()
+  const started = new Map<MemberKey, Promise<ReadyLayer | undefined>>()
   const ending = new AbortController()
   const demand = { signal: signal ? AbortSignal.any([signal, ending.signal]) : ending.signal, urgency }
   let running = 0
@@ -91,7 +91,7 @@ export function createPackedAhead({
         next()
       })
       ready.catch(() => {}) // reported to the caller of take
-      begun.set(memberKey(factsOf(found), packer.compressorId), ready)
+      started.set(memberKey(factsOf(found), packer.compressorId), ready)
     }
   }
   const stop = () => {
@@ -107,15 +107,15 @@ export function createPackedAhead({
       next()
     },
     async take(key) {
-      const ready = begun.get(key)
-      begun.delete(key)
+      const ready = started.get(key)
+      started.delete(key)
       return ready
     },
     async close() {
       stop()
       ending.abort()
-      const left = [...begun.values()]
-      begun.clear()
+      const left = [...started.values()]
+      started.clear()
       await Promise.all(left.map((ready) => ready.then((layer) => layer?.release()).catch(() => {})))
     },
   }

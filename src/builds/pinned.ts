@@ -5,7 +5,7 @@ import { worldOf } from './request-key.ts'
 
 /** A request at one revision of its package set. */
 export type PinnedBuild = {
-  readonly meant: PinnedRequest<ImageRequest>
+  readonly pinnedRequest: PinnedRequest<ImageRequest>
   /** What the image depends on besides the request, as a text that is equal on all workers with equal settings. */
   readonly world: string
 }
@@ -17,7 +17,7 @@ export const createPin =
   ({ sets, recipes, layering, packer }: Pick<BuilderDeps, 'sets' | 'recipes' | 'layering' | 'packer'>): Pin =>
   async (request, options) => {
     const planned = layering()
-    const meant = await sets.pin(request, options)
-    const recipeState = await recipes.state(meant.request)
-    return { meant, world: worldOf(meant.pinned, planned, recipeState, packer.compressorId) }
+    const pinnedRequest = await sets.pin(request, options)
+    const recipeState = await recipes.state(pinnedRequest.request)
+    return { pinnedRequest, world: worldOf(pinnedRequest.pinned, planned, recipeState, packer.compressorId) }
   }

@@ -42,8 +42,8 @@ export function createRequestKeys(): RequestKeys {
     // Packages of recipes may have versions, too.
     const mayHaveVersions = recipeState !== '' || packages.some((each) => splitVersion(each))
     const generation = mayHaveVersions ? newest() : undefined
-    const asked = [platform.system, recipes, words, packages, recipeState]
-    const key = JSON.stringify([generation, name, stateOf(pinned), commit, ...asked, layeringKey(layering)])
+    const inputs = [platform.system, recipes, words, packages, recipeState]
+    const key = JSON.stringify([generation, name, stateOf(pinned), commit, ...inputs, layeringKey(layering)])
     keys.set(request, { state, revision, commit, name, layering, recipeState, generation, key })
     return key
   }

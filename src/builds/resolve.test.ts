@@ -39,9 +39,9 @@ after(() => bench.close())
 
 /** A resolver that remembers temporary failures forever, and records its requests to Nix. */
 async function resolverOver(catalog: Catalog, deny: string[] = [], allow: string[] = []) {
-  const asked: LookUp[] = []
+  const lookUps: LookUp[] = []
   const evaluate: Bench['nix']['evaluate'] = (lookUp, watch) => {
-    asked.push(lookUp)
+    lookUps.push(lookUp)
     return bench.nix.evaluate(lookUp, watch)
   }
   let pending: Promise<unknown>[] = []
@@ -57,7 +57,7 @@ async function resolverOver(catalog: Catalog, deny: string[] = [], allow: string
   })
   const pinned = { set: { folder }, revision: bench.unique, unchanged: () => Promise.resolve(true) }
   return {
-    asked,
+    lookUps,
     resolve: async (name: string): Promise<string> => {
       const options = { signal: new AbortController().signal, emit: () => {} }
       const found = await resolver.resolve(parseImageName(name), pinned, options).then(
@@ -76,19 +76,19 @@ describe('the resolver', () => {
     const catalog = await openSqliteCatalog(':memory:')
     const first = await resolverOver(catalog)
     for (const name of ['good', 'throws', 'passing', 'nothing']) await first.resolve(name)
-    const { length } = first.asked
+    const { length } = first.lookUps
     assert.equal(length, 4)
     const names = ['good', 'throws', 'passing', 'nothing', 'good/throws/passing']
     for (const name of names) await first.resolve(name)
-    assert.equal(first.asked.length, length)
+    assert.equal(first.lookUps.length, length)
 
     const second = await resolverOver(catalog)
     assert.equal(await second.resolve('good'), 'good')
     assert.equal(await second.resolve('throws'), 'PACKAGE_INVALID')
     assert.equal(await second.resolve('nothing'), 'PACKAGE_UNKNOWN')
-    assert.deepEqual(second.asked, [])
+    assert.deepEqual(second.lookUps, [])
     assert.equal(await second.resolve('passing'), 'PACKAGE_INVALID')
-    assert.equal(second.asked.length, 1)
+    assert.equal(second.lookUps.length, 1)
     await catalog.close()
   })
 
@@ -110,11 +110,11 @@ describe('the resolver', () => {
     for (const [name, found] of rows) {
       const open = await resolverOver(catalog)
       assert.equal(await open.resolve(name), found, name)
-      assert.equal(open.asked.length, 1)
+      assert.equal(open.lookUps.length, 1)
     }
     const denying = await resolverOver(catalog, ['gtk+3'])
     assert.equal(await denying.resolve('gtk__plus__3'), 'PACKAGE_DENIED')
-    assert.deepEqual(denying.asked, [])
+    assert.deepEqual(denying.lookUps, [])
     const allowing = await resolverOver(catalog, [], ['gtk+3'])
     assert.equal(await allowing.resolve('gtk__plus__3'), 'gtk+3')
     assert.equal(await allowing.resolve('a__u002b__b'), 'PACKAGE_DENIED')
@@ -143,15 +143,15 @@ describe('the resolver', () => {
     const catalog = await openSqliteCatalog(':memory:')
     const first = await resolverOver(catalog, ['secret'])
     assert.equal(await first.resolve('secret'), 'PACKAGE_DENIED')
-    assert.deepEqual(first.asked, [])
+    assert.deepEqual(first.lookUps, [])
     assert.equal(await first.resolve('good'), 'good')
     assert.equal(await first.resolve('alias.secret'), 'PACKAGE_DENIED')
     const forDenied = ({ importFromDerivation }: LookUp) => importFromDerivation === false
-    assert.equal(first.asked.filter(forDenied).length, 1)
+    assert.equal(first.lookUps.filter(forDenied).length, 1)
 
     const second = await resolverOver(catalog, ['secret'])
     assert.equal(await second.resolve('alias.secret'), 'PACKAGE_DENIED')
-    assert.deepEqual(second.asked, [])
+    assert.deepEqual(second.lookUps, [])
     // Stored results depend on what is denied.
     const open = await resolverOver(catalog)
     assert.equal(await open.resolve('alias.secret/secret'), 'alias.secret')

@@ -175,13 +175,13 @@ export function createResolver({
       return isPackage(found)
     },
 
-    async resolve(asked, pinned, options) {
+    async resolve(original, pinned, options) {
       const started = performance.now()
       const resolutions = new Map<string, Resolution>()
-      const { request, found: foundRecipes, loaded } = await findRecipes(recipes, asked, pinned, options)
+      const { request, found: foundRecipes, loaded } = await findRecipes(recipes, original, pinned, options)
       refuseDenied({ request, recipes: foundRecipes, packages: request.packages }, filter)
       await refuseClash(
-        foundRecipes.filter(({ name }) => asked.packages.includes(name)),
+        foundRecipes.filter(({ name }) => original.packages.includes(name)),
         async (names) => {
           await lookUpAll(names, new Set(names), request, pinned, options, resolutions)
           return resolutions

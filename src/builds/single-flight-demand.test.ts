@@ -9,9 +9,9 @@ describe('flights', () => {
   it('continue after the commitment, for later callers', async () => {
     const flights = createFlights<string>()
     const end = Promise.withResolvers<string>()
-    let begun = 0
+    let starts = 0
     const start = (_: Demand, commit: () => void) => {
-      begun += 1
+      starts += 1
       commit()
       return end.promise
     }
@@ -22,7 +22,7 @@ describe('flights', () => {
     const second = flights.run('key', start)
     end.resolve('done')
     assert.equal(await second, 'done')
-    assert.equal(begun, 1)
+    assert.equal(starts, 1)
     assert.equal(flights.size, 0)
   })
 
@@ -57,17 +57,17 @@ describe('flights', () => {
     const { start, signals } = work()
     const ask = () => {
       const client = new AbortController()
-      const asked = flights.run('key', start, client)
-      return { client, asked }
+      const result = flights.run('key', start, client)
+      return { client, result }
     }
     const first = ask()
     assert.ok(flights.expect('key', 1000))
     first.client.abort()
-    await cancelled(first.asked)
+    await cancelled(first.result)
     test.mock.timers.tick(900)
     const second = ask()
     second.client.abort()
-    await cancelled(second.asked)
+    await cancelled(second.result)
     test.mock.timers.tick(900)
     assert.deepEqual([signals.length, signals[0]?.aborted, flights.size], [1, false, 1])
     test.mock.timers.tick(100)

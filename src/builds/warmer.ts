@@ -98,8 +98,8 @@ export function createWarmer(deps: WarmerDeps): Warmer {
       const reason = error instanceof Error ? error.message : String(error)
       if (!isOutdated) warn(`cannot make ${name} ready: ${reason}`)
       if (hasCode(error, ...passing)) return false
-      const meant = await sets.pin(request).catch(() => undefined)
-      if (meant) failed.set(name, meant.pinned.revision)
+      const current = await sets.pin(request).catch(() => undefined)
+      if (current) failed.set(name, current.pinned.revision)
       return isOutdated
     }
   }

@@ -21,13 +21,13 @@ export function describeCacheFiles(name: string, open: () => Promise<Catalog>): 
       await catalog.rememberCacheFiles([file('late', undefined, 5), file('other', 'z', 1)])
       await catalog.rememberCacheFiles(all)
       const addresses = [...all, file('none', 'x', 1)].map(({ address }) => address)
-      const told = async () =>
+      const stored = async () =>
         (await catalog.cacheFiles(addresses)).toSorted((one, other) => one.askedAt - other.askedAt)
-      assert.deepEqual(await told(), all)
+      assert.deepEqual(await stored(), all)
       const { rows } = catalog.upkeep
       assert.equal(await rows.forgetCacheFiles(20, 40, 1), 1)
       assert.equal(await rows.forgetCacheFiles(20, 40, 9), 2)
-      assert.deepEqual(await told(), all.slice(2))
+      assert.deepEqual(await stored(), all.slice(2))
       await catalog.close()
     })
   })

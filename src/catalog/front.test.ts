@@ -49,10 +49,10 @@ const known = [new Map([['name', {}]]), 'one', layer, new Map([['layer', layer]]
 
 describe('the in-memory cache of a catalog', () => {
   it('returns what was written or read before without a statement', async () => {
-    const told = withFront(below)
-    await tell(told)
+    const written = withFront(below)
+    await tell(written)
     statements = 0
-    assert.deepEqual(await ask(told), known)
+    assert.deepEqual(await ask(written), known)
     assert.equal(statements, 0)
 
     const other = withFront(below)
@@ -95,7 +95,7 @@ describe('the in-memory cache of a catalog', () => {
         return found
       },
     })
-    const asked = ask(catalog)
+    const firstReads = ask(catalog)
     const read = [
       catalog.layers([testKey('layer')]),
       catalog.blobSize(layer.digest),
@@ -106,7 +106,7 @@ describe('the in-memory cache of a catalog', () => {
     await catalog.forgetBlob(layer.digest)
     await catalog.rememberPathFacts([facts('two')])
     slow.resolve()
-    await Promise.all([asked, ...read])
+    await Promise.all([firstReads, ...read])
     assert.equal(await catalog.layer(testKey('layer')), undefined)
     assert.equal(await catalog.blobSize(layer.digest), undefined)
     assert.equal((await catalog.pathFacts([path])).get(path)?.narHash, 'two')

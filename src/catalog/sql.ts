@@ -72,12 +72,12 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
         db.selectFrom('paths').select(['store_path', 'listing']).where('store_path', 'in', batch).execute(),
       )
       // An earlier version may have replaced the facts, but not the listing.
-      const told = rows.flatMap(({ store_path, listing }): [StorePath, string][] => {
+      const current = rows.flatMap(({ store_path, listing }): [StorePath, string][] => {
         const [hash, text] = listing?.split(' ') ?? []
         const path = store_path as StorePath
         return text !== undefined && hash === hashes.get(path) ? [[path, text]] : []
       })
-      return new Map(told)
+      return new Map(current)
     },
 
     rememberListings(listed) {

@@ -12,9 +12,9 @@ export type UsesOptions = {
 
 // The number of rows of each kind whose day is known to be written, 100 bytes each. Beyond it, the day of a row may be
 // written more than once.
-const mostTold = 200_000
+const maxRecorded = 200_000
 // Not `max`, which takes the memory of all rows at once.
-const told = { maxSize: mostTold, sizeCalculation: () => 1 }
+const cacheOptions = { maxSize: maxRecorded, sizeCalculation: () => 1 }
 
 /**
  * Wraps a catalog to record which resolutions, facts of paths and roots of images are used. It writes the records in batches,
@@ -23,9 +23,9 @@ const told = { maxSize: mostTold, sizeCalculation: () => 1 }
 export function withUses(catalog: Catalog, options: UsesOptions = {}): Catalog {
   const { every = 10_000, today = dayOf } = options
   const notes = {
-    resolutions: new LRUCache<ResolutionKey, true>(told),
-    paths: new LRUCache<StorePath, true>(told),
-    roots: new LRUCache<ImageKey, true>(told),
+    resolutions: new LRUCache<ResolutionKey, true>(cacheOptions),
+    paths: new LRUCache<StorePath, true>(cacheOptions),
+    roots: new LRUCache<ImageKey, true>(cacheOptions),
   }
   const fresh = {
     resolutions: new Set<ResolutionKey>(),

@@ -124,9 +124,9 @@ async function resolveSpec(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<ImageSpec> {
-  const { request: meant, pinned } = await workshop.sets.pin(request)
+  const { request: pinnedRequest, pinned } = await workshop.sets.pin(request)
   const options = { signal, again, emit: emitOf(progress) }
-  return (await specFor({ ...workshop, labels }, meant, pinned, options)).spec
+  return (await specFor({ ...workshop, labels }, pinnedRequest, pinned, options)).spec
 }
 
 /**

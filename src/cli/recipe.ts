@@ -86,16 +86,18 @@ async function withBase(
     const wanted = Object.values(platforms).filter(({ architecture }) =>
       (recipe.platforms ?? defaults).includes(architecture),
     )
-    const lacking: BaseProblem[] = []
+    const unavailable: BaseProblem[] = []
     for (const platform of wanted) {
       await registry.describe(base, platform, context.signal).catch((error: unknown) => {
         if (!(error instanceof BaseProblem && error.ofPlatform)) throw error
-        lacking.push(error)
+        unavailable.push(error)
       })
     }
-    const [first] = lacking
-    if (first && lacking.length === wanted.length) throw first
-    const warnings = lacking.map(({ message }) => `${recipe.file}: recipe ${recipe.name}: base: ${message}`)
+    const [first] = unavailable
+    if (first && unavailable.length === wanted.length) throw first
+    const warnings = unavailable.map(
+      ({ message }) => `${recipe.file}: recipe ${recipe.name}: base: ${message}`,
+    )
     return { ...recipe, warnings: [...recipe.warnings, ...warnings] }
   } catch (error) {
     if (!(error instanceof BaseProblem)) throw error

@@ -117,6 +117,6 @@ function setOf(
 }
 
 function unknownField(key: string): string {
-  const meant = nearest(key, fields, 2)
-  return `${key}: unknown field${meant === undefined ? `; there are ${fields.join(', ')}` : `; did you mean ${meant}?`}`
+  const similar = nearest(key, fields, 2)
+  return `${key}: unknown field${similar === undefined ? `; there are ${fields.join(', ')}` : `; did you mean ${similar}?`}`
 }

@@ -39,10 +39,10 @@ export function unknownVariables(
   for (const [name, value = ''] of Object.entries(environment)) {
     if (!ours.test(name) || known.includes(name) || entryPoint.has(name)) continue
     if (isFromKubernetes(name, value)) continue
-    const meant = known.includes(unprefixed(name))
+    const similar = known.includes(unprefixed(name))
       ? unprefixed(name)
       : nearest(name, [...known, ...deciding], closeEnough(name))
-    const suggestion = meant !== undefined && known.includes(meant) ? `; did you mean ${meant}?` : ''
+    const suggestion = similar !== undefined && known.includes(similar) ? `; did you mean ${similar}?` : ''
     const access = nearest(name, deciding, closeToDeciding)
     if (access === undefined) warnings.push(`${name}: no such setting${suggestion}`)
     else if (known.includes(access)) {

@@ -16,9 +16,9 @@ type Pair = Awaited<ReturnType<typeof generateKeyPair>>
 
 /** A key server that can be changed, stopped and slowed down. */
 async function serveKeys() {
-  const state = { keys: [] as JWK[], mode: 'fine' as 'fine' | 'broken' | 'silent' | 'huge', asked: 0 }
+  const state = { keys: [] as JWK[], mode: 'fine' as 'fine' | 'broken' | 'silent' | 'huge', requests: 0 }
   const server = createServer((request, response) => {
-    state.asked += 1
+    state.requests += 1
     if (state.mode === 'silent') return
     if (state.mode === 'broken') response.statusCode = 500
     const { port } = server.address() as AddressInfo
@@ -144,10 +144,10 @@ describe('JWTs of issuers', () => {
     const slow = authenticatorOf([issuer])
     await authenticate({ kind: 'bearer', token: await tokenOf() })
     await slow({ kind: 'bearer', token: await tokenOf() })
-    const asked = served.state.asked
+    const requests = served.state.requests
     for (let n = 0; n < 20; n++)
       assert.match(await refusedOf(authenticate, await tokenOf({ n }, { kid: 'two' })), /key is not known/)
-    assert.equal(served.state.asked, asked, 'a minute has not passed')
+    assert.equal(served.state.requests, requests, 'a minute has not passed')
     const es256 = { key: next.privateKey, kid: 'two', alg: 'ES256' }
     served.state.keys = [
       ...served.state.keys,
@@ -159,7 +159,7 @@ describe('JWTs of issuers', () => {
       ),
     )
     assert.ok(many.every((one) => one && 'name' in one))
-    assert.equal(served.state.asked, asked + 2, 'discovery and keys')
+    assert.equal(served.state.requests, requests + 2, 'discovery and keys')
   })
 
   it('are verified with the last keys while the key server is down, slow or sends garbage', async () => {

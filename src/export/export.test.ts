@@ -98,19 +98,19 @@ describe('an archive', () => {
     const damaged = imageOf('a', 3_000_000)
     const [layer] = damaged.layers
     const file = join(folder, 'damaged.tar')
-    let told = ''
+    let shownDigest = ''
     const faulty = verifiedReader(
       async (digest) => {
         const bytes = Buffer.from(blobs.get(digest) ?? '')
         if (digest === layer?.digest) bytes[1_000_000]! ^= 1 // oxlint-disable-line typescript/no-non-null-assertion
         return Readable.from([bytes.subarray(0, 2_000_000), bytes.subarray(2_000_000)])
       },
-      (digest) => Promise.resolve((told = digest)),
+      (digest) => Promise.resolve((shownDigest = digest)),
     )
     await assert.rejects(write(damaged, `docker-archive:${file}`, { read: faulty }), (error) =>
       hasCode(error, 'STORE_UNAVAILABLE'),
     )
-    assert.equal(told, layer?.digest)
+    assert.equal(shownDigest, layer?.digest)
     await assert.rejects(stat(file))
   })
 })

@@ -64,7 +64,7 @@ export function openEventLog(db: Kysely<unknown>, listener: Pick<Listener, 'list
   // Readers of one build share its events.
   const journal = createJournal()
   const copies = new Map<string, Promise<void>>()
-  const copyAll = async (build: string, begun: () => void) => {
+  const copyAll = async (build: string, onStart: () => void) => {
     let after = 0
     let wasOpen = true
     while (!closing.signal.aborted) {
@@ -76,7 +76,7 @@ export function openEventLog(db: Kysely<unknown>, listener: Pick<Listener, 'list
         journal.add(build, eventOf(event))
         if (isLast(event)) return
       }
-      if (after > 0) begun()
+      if (after > 0) onStart()
       if (found?.length === page) continue
       // The end of a build is recorded with its last event, so missing events will never arrive.
       if (found && !wasOpen) break
@@ -86,14 +86,14 @@ export function openEventLog(db: Kysely<unknown>, listener: Pick<Listener, 'list
     journal.add(build, { type: 'failed', error: stopping(), ms: 0 })
   }
   const copy = (build: string): Promise<void> => {
-    const begun = Promise.withResolvers<void>()
-    copies.set(build, begun.promise)
+    const started = Promise.withResolvers<void>()
+    copies.set(build, started.promise)
     const forget = () => {
-      begun.resolve()
+      started.resolve()
       setTimeout(() => copies.delete(build), copyTtl).unref()
     }
-    void copyAll(build, begun.resolve).finally(forget)
-    return begun.promise
+    void copyAll(build, started.resolve).finally(forget)
+    return started.promise
   }
   const tails: Promise<void>[] = []
 

@@ -149,13 +149,13 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
   return {
     submit(job, how, { requestId, window, mayAdd }) {
       const key = keyOfJob(job, window)
-      let asked: Promise<void> | undefined
+      let admission: Promise<void> | undefined
       return inDatabase(async () => {
         // The open job may end between the two statements; repeatedly only with malicious intent.
         for (let attempt = 0; attempt < 5; attempt += 1) {
           const found = await join(job, key, how, requestId)
           if (found) return found
-          await (asked ??= mayAdd?.())
+          await (admission ??= mayAdd?.())
           const id = await add(job, key, how, requestId)
           if (id !== undefined) return { id, outcome: undefined }
         }

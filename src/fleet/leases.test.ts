@@ -232,10 +232,10 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     const { signal } = new AbortController()
     const path = '/nix/store/x' as StorePath
     const texts = Array.from({ length: 8 }, (_, n) => `by ${n}`)
-    const told = await Promise.all(texts.map((text, n) => (n % 2 ? one : two).first(path, text, signal)))
-    const [first = ''] = told
+    const results = await Promise.all(texts.map((text, n) => (n % 2 ? one : two).first(path, text, signal)))
+    const [first = ''] = results
     assert.ok(texts.includes(first))
-    assert.deepEqual(new Set(told), new Set([first]))
+    assert.deepEqual(new Set(results), new Set([first]))
     assert.equal(await one.replace(path, 'another', 'new', signal), first)
     assert.equal(await one.replace(path, first, 'new', signal), 'new')
     assert.equal(await two.replace(path, first, 'newer', signal), 'new')

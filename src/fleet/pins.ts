@@ -75,14 +75,14 @@ export function createPins(ask: Ask, table: Pick<JobTable, 'lastAnswer'>): Pins 
 
   /** A new answer, or the last one if that takes too long, because a worker may have died. */
   const answerOrLast = async (key: string, request: ImageRequest, signal?: AbortSignal): Promise<Pin> => {
-    const asked = askAgain(key, request, signal)
-    asked.catch(() => {}) // thrown below unless there is an older one
+    const pending = askAgain(key, request, signal)
+    pending.catch(() => {}) // thrown below unless there is an older one
     const over = new AbortController()
     const late = delay(patience, undefined, { signal: over.signal }).catch(() => undefined)
-    const soon = await Promise.race([asked, late]).finally(() => over.abort())
+    const soon = await Promise.race([pending, late]).finally(() => over.abort())
     if (soon) return soon
     const before = known.get(key) ?? (await last({ kind: 'pin', request }))
-    if (!before) return asked
+    if (!before) return pending
     // Kept for an outage of the database, but not as a new answer.
     if (!known.has(key)) known.set(key, { ...before, since: -Infinity })
     return before

@@ -42,17 +42,17 @@ const pageRevision = 60_000
 const always = (ms: number): Keep => ({ usual: ms, expected: ms })
 
 /** Runs a job. Does not fail: a failure is an outcome. */
-export async function runJob(deps: RunDeps, lease: Lease, told: JobSignals): Promise<JobEnd> {
-  const ended = await endOf(deps, lease, told)
+export async function runJob(deps: RunDeps, lease: Lease, signals: JobSignals): Promise<JobEnd> {
+  const ended = await endOf(deps, lease, signals)
   return 'failure' in ended.outcome ? (mapTexts(ended, deps.redactor.text) as JobEnd) : ended
 }
 
-async function endOf(deps: RunDeps, lease: Lease, told: JobSignals): Promise<JobEnd> {
+async function endOf(deps: RunDeps, lease: Lease, signals: JobSignals): Promise<JobEnd> {
   const { job } = lease
   try {
-    if (job.kind === 'image') return await buildImage(deps, lease, job, told)
+    if (job.kind === 'image') return await buildImage(deps, lease, job, signals)
     return {
-      outcome: await answer(deps, job, told),
+      outcome: await answer(deps, job, signals),
       keep: always(job.kind === 'revision' ? pageRevision : soonOld),
     }
   } catch (error) {
@@ -102,7 +102,7 @@ async function buildImage(
   deps: RunDeps,
   { id, background, attempt }: Lease,
   { request, world }: Extract<Job, { kind: 'image' }>,
-  told: JobSignals,
+  signals: JobSignals,
 ): Promise<JobEnd> {
   const { builds, events } = deps
   const started = performance.now()
@@ -119,24 +119,24 @@ async function buildImage(
     const last = { type: 'failed', failure, ms: performance.now() - started } as const
     return { outcome: { moved: pinned.world }, keep: always(0), last }
   }
-  const { meant } = pinned
+  const { pinnedRequest } = pinned
   const submit = (inBackground: boolean) =>
-    builds.submit(request, { requestId: id, build: id, background: inBackground }, meant)
+    builds.submit(request, { requestId: id, build: id, background: inBackground }, pinnedRequest)
   const own = await submit(background)
   const submissions = [own.id]
   const follow = (more: { readonly id: string }): void => {
     submissions.push(more.id)
     builds.built(more.id).catch(() => {}) // the first error is reported
   }
-  told.onUrgent = () => {
-    told.onUrgent = undefined
+  signals.onUrgent = () => {
+    signals.onUrgent = undefined
     void submit(false).then(follow)
   }
   const leave = () => {
     for (const each of submissions) void builds.cancel(each)
   }
-  told.signal.addEventListener('abort', leave)
-  if (told.signal.aborted) leave()
+  signals.signal.addEventListener('abort', leave)
+  if (signals.signal.aborted) leave()
   const forwarded = forward(deps, id, own.id)
   try {
     const built = await builds.built(own.id)
@@ -159,7 +159,7 @@ async function buildImage(
       last: { type: 'failed', failure: failureOf(error), ms },
     }
   } finally {
-    told.onUrgent = undefined
+    signals.onUrgent = undefined
   }
 }
 

@@ -96,7 +96,7 @@ describe('builds of several workers', { skip: noPostgres, timeout: 60_000 }, () 
     const lease = await one.claim(['image'], systems)
     assert.ok(lease)
     const stop = new AbortController()
-    const mine = { lease, stop, told: { signal: stop.signal }, unwanted: 0, renewedAt: performance.now() }
+    const mine = { lease, stop, signals: { signal: stop.signal }, unwanted: 0, renewedAt: performance.now() }
     const held: HeldLeases = new Map([[id, mine]])
     const warnings: string[] = []
     const fence = createFence(held, one, (line) => warnings.push(line))

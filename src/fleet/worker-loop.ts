@@ -39,7 +39,7 @@ export type WorkerLoop = {
 type Held = {
   readonly lease: Lease
   readonly stop: AbortController
-  readonly told: JobSignals
+  readonly signals: JobSignals
   unwanted: number
   /** When the last renewal was sent that succeeded, in milliseconds of this process. */
   renewedAt: number
@@ -90,10 +90,10 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
   const wakeUp = () => wake.resolve()
 
   const work = async (mine: Held): Promise<void> => {
-    const { lease, stop, told } = mine
+    const { lease, stop, signals } = mine
     try {
       const ended: JobEnd =
-        lease.stopped >= mostStopped ? givenUp(lease) : await runJob({ ...deps, events }, lease, told)
+        lease.stopped >= mostStopped ? givenUp(lease) : await runJob({ ...deps, events }, lease, signals)
       await events.flush()
       // A job with a lost or released lease belongs to another worker.
       const isMine = held.get(lease.id) === mine
@@ -115,7 +115,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
     const mine: Held = {
       lease,
       stop,
-      told: { signal: stop.signal },
+      signals: { signal: stop.signal },
       unwanted: 0,
       renewedAt: performance.now(),
     }
@@ -182,7 +182,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
       each.renewedAt = sentAt
       if (state.wanted) {
         each.unwanted = 0
-        if (state.waiting && each.lease.background) each.told.onUrgent?.()
+        if (state.waiting && each.lease.background) each.signals.onUrgent?.()
       } else {
         // Twice: after a restart of the database, front ends need a moment to renew their demand.
         each.unwanted += 1

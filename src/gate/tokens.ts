@@ -22,13 +22,13 @@ export function foreignTokens(
   warn: (line: string) => void,
 ): { readonly authenticator: Authenticator; close(): void } {
   const client = createHttpClient()
-  let asked: readonly Issuer[] = []
+  let previous: readonly Issuer[] = []
   let issuers: readonly Issuer[] = []
   // Keys are cached by issuer object: an issuer that is unchanged when the file changes keeps its keys.
   const lasting = (): readonly Issuer[] => {
     const now = current()
-    if (now === asked) return issuers
-    asked = now
+    if (now === previous) return issuers
+    previous = now
     const known = new Map(issuers.map((issuer) => [JSON.stringify(issuer), issuer]))
     return (issuers = now.map((issuer) => known.get(JSON.stringify(issuer)) ?? issuer))
   }

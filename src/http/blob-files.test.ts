@@ -41,11 +41,11 @@ describe('files of blobs', () => {
       await reader?.read()
       await reader?.cancel()
       await new Promise<void>((resolve, reject) => {
-        const asked = request({ port: registry.port, host: '127.0.0.1', path: address(), agent: false })
-        asked.on('response', (incoming) =>
+        const sent = request({ port: registry.port, host: '127.0.0.1', path: address(), agent: false })
+        sent.on('response', (incoming) =>
           incoming.once('data', () => incoming.destroy()).once('close', resolve),
         )
-        asked.on('error', reject).end()
+        sent.on('error', reject).end()
       })
     }
     await untilClosed(opened)
@@ -75,10 +75,10 @@ describe('files of blobs', () => {
       assert.deepEqual(doubted, [digest, digest])
       await other.dispose()
       assert.equal((await registry.clients[1].fetch(path)).status, 404)
-      const told = other.accessLog.at(-1)
-      assert.equal(told?.status, 200)
-      assert.ok((told?.bytes ?? Infinity) <= 1_000_000)
-      assert.ok(hasCode(told?.error, 'STORE_UNAVAILABLE'))
+      const entry = other.accessLog.at(-1)
+      assert.equal(entry?.status, 200)
+      assert.ok((entry?.bytes ?? Infinity) <= 1_000_000)
+      assert.ok(hasCode(entry?.error, 'STORE_UNAVAILABLE'))
     })
   }
 

@@ -86,9 +86,9 @@ describe('the public part of a failure', () => {
         hint: 'try this',
         detail: detail as never,
       })
-      const { code: oci, ...told } = replied(error)
+      const { code: oci, ...response } = replied(error)
       assert.equal(typeof oci, 'string')
-      assert.deepEqual(told, {
+      assert.deepEqual(response, {
         message: 'what happened (try this)',
         ...(shown.has(code) && { detail }),
       })

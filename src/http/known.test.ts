@@ -88,13 +88,13 @@ describe('the response for a known image', () => {
   })
 
   it('is for the platform in its name, or the first one', async () => {
-    const asked: string[] = []
+    const calls: string[] = []
     const { knows } = await openBoth([arm64, amd64])
     const other = await knows.with({
       builds: buildsOf(
         () => Promise.reject(new NixeryError('CANCELLED', 'not known')),
         (image) => {
-          asked.push(`${image.platform.architecture} ${image.tag} ${image.packages.join(' ')}`)
+          calls.push(`${image.platform.architecture} ${image.tag} ${image.packages.join(' ')}`)
           return registry.image
         },
       ),
@@ -105,6 +105,6 @@ describe('the response for a known image', () => {
       const { status } = await other.clients[1].fetch(`/v2/${name}/manifests/latest`, { headers: accept })
       assert.equal(status, 200)
     }
-    assert.deepEqual(asked, ['arm64 latest git', 'arm64 latest git', 'amd64 latest git', 'arm64 latest git'])
+    assert.deepEqual(calls, ['arm64 latest git', 'arm64 latest git', 'amd64 latest git', 'arm64 latest git'])
   })
 })

@@ -8,20 +8,20 @@ export type Sending = { readonly written: number; readonly waiting: number; read
  * @param window milliseconds over which that is measured
  */
 export function createPace(rate: number, window: number) {
-  const begun = new WeakMap<object, { at: number; taken: number }>()
+  const windows = new WeakMap<object, { at: number; taken: number }>()
   return {
     /** @param now milliseconds */
     isTooSlow(key: object, { written, waiting, queued }: Sending, now: number): boolean {
       if (rate === 0) return false
       if (waiting === 0) {
-        begun.delete(key)
+        windows.delete(key)
         return false
       }
       const taken = written - queued
-      const last = begun.get(key)
-      if (!last) begun.set(key, { at: now, taken })
+      const last = windows.get(key)
+      if (!last) windows.set(key, { at: now, taken })
       if (!last || now - last.at < window) return false
-      begun.set(key, { at: now, taken })
+      windows.set(key, { at: now, taken })
       return (taken - last.taken) * 1000 < rate * (now - last.at)
     },
   }

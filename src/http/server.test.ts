@@ -185,18 +185,18 @@ describe('a server', () => {
 
 describe('a server that closes', () => {
   it('finishes responses, serves remaining requests, and closes all connections', async () => {
-    const begun = Promise.withResolvers<void>()
+    const started = Promise.withResolvers<void>()
     const finish = Promise.withResolvers<void>()
     const server = await serve((incoming, response) => {
       if (incoming.url !== '/slow') return void response.end('hello')
       response.write('first')
-      begun.resolve()
+      started.resolve()
       void finish.promise.then(() => response.end(' last'))
     })
     const kept: Socket = (await open(server)).socket
     const { socket, until, all } = await open(server)
     socket.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n')
-    await begun.promise
+    await started.promise
     const closed = server.close(600)
     const late = await ask(server)
     assert.equal(late.headers.connection, 'close')
@@ -210,14 +210,14 @@ describe('a server that closes', () => {
   })
 
   it('does not wait longer than the limit', async () => {
-    const begun = Promise.withResolvers<void>()
+    const started = Promise.withResolvers<void>()
     const server = await serve((_, response) => {
       response.write('first')
-      begun.resolve()
+      started.resolve()
     })
     const { socket, all } = await open(server)
     socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-    await begun.promise
+    await started.promise
     await server.close(0.2)
     assert.match(await all(), /first/)
   })

@@ -62,10 +62,10 @@ export function createTokenRoute(deps: TokenDeps): TableRoute {
     const identity = await identityOf(deps, request, credentials)
     request.identity = identity
     if (identity.how !== 'anonymous') deps.audit?.({ event: 'login', request })
-    const asked = new Map(scopes.slice(0, mostScopes).flatMap((scope) => repositoryIn(deps, scope)))
-    const { token, issuedAt, expiresIn } = await deps.tokens.issue(identity, new Set(asked.keys()))
+    const requested = new Map(scopes.slice(0, mostScopes).flatMap((scope) => repositoryIn(deps, scope)))
+    const { token, issuedAt, expiresIn } = await deps.tokens.issue(identity, new Set(requested.keys()))
     const refreshToken = offline ? await deps.tokens.issueRefresh(identity) : undefined
-    const granted = [...asked.values()].filter(({ imageRequest }) =>
+    const granted = [...requested.values()].filter(({ imageRequest }) =>
       deps.may(identity, 'pull', { imageRequest }),
     )
     const body = {

@@ -13,7 +13,7 @@ const output = (name: string, more: Partial<LabelledOutput> = {}): LabelledOutpu
     ...more,
   }
 }
-const told = (...outputs: LabelledOutput[]) =>
+const labelsFor = (...outputs: LabelledOutput[]) =>
   Object.fromEntries(
     Object.entries(labelsOf(outputs)).map(([name, value]) => [name.replace(/.*\./, ''), value]),
   )
@@ -56,8 +56,8 @@ describe('labelsOf', () => {
   ]
   for (const [what, outputs, labels] of rows) {
     it(`describes ${what}, in any order`, () => {
-      assert.deepEqual(told(...outputs), labels)
-      assert.deepEqual(told(...outputs.toReversed()), labels)
+      assert.deepEqual(labelsFor(...outputs), labels)
+      assert.deepEqual(labelsFor(...outputs.toReversed()), labels)
     })
   }
 
@@ -67,7 +67,7 @@ describe('labelsOf', () => {
         license: `LicenseRef-${'long'.repeat(10)}-${index}`,
       }),
     )
-    const { title = '', ...others } = told(...many)
+    const { title = '', ...others } = labelsFor(...many)
     assert.match(title, /^a-long-name-of-a-package-a, .* and \d+ more$/)
     assert.ok(title.length <= 250)
     assert.deepEqual(others, {})

@@ -132,11 +132,11 @@ describe('packing threads', () => {
       finished.push(name)
     }
     // One of the two threads takes no background layers.
-    const begun = Promise.withResolvers<void>()
-    const all = [pack('first', 60, { urgency: background, onBegin: begun.resolve })]
+    const started = Promise.withResolvers<void>()
+    const all = [pack('first', 60, { urgency: background, onBegin: started.resolve })]
     all.push(pack('large', 2, { urgency: background, size: 9 }))
     all.push(pack('urgent', 1, { urgency: () => urgency, size: 1 }))
-    await begun.promise
+    await started.promise
     urgency = urgencies.waiting
     packer.reconsider()
     await Promise.all(all)

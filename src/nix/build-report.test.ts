@@ -61,10 +61,10 @@ for (const [version, { failed, needs }] of Object.entries(versions)) {
         report.take(`another ${line}`, drv('c'))
       }
       for (const line of [...failed('a', 3), ...needs('d'), ...failed('b', 4)]) report.take(line)
-      const told = report.text().split('\n')
-      assert.equal(told.length, 32)
+      const reportLines = report.text().split('\n')
+      assert.equal(reportLines.length, 32)
       assert.deepEqual(
-        [told[0], told[15], told[16], told[31]],
+        [reportLines[0], reportLines[15], reportLines[16], reportLines[31]],
         ['a failed with exit code 3:', 'line 99 of a', 'b failed with exit code 4:', 'error: line 99 of b'],
       )
       assert.ok(!report.hasError(/line 99/), 'a builder prints is not taken for an error of Nix')

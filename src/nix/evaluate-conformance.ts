@@ -58,12 +58,12 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
         ['hello.drvPath', ['hello', 'drvPath'], 'string'],
       ]
       const looked = await bench().lookUp(set, ...table.map(([name]) => name))
-      const told = looked.map((found) => {
+      const summaries = looked.map((found) => {
         if (found.status === 'package') return [found.path, `${found.pname} ${found.version}`]
         return found.status === 'other' ? [found.path, found.type] : [found]
       })
       assert.deepEqual(
-        told,
+        summaries,
         table.map(([, path, what]) => [path, what]),
       )
       const [hello] = looked

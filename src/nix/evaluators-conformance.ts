@@ -48,17 +48,17 @@ export function describeEvaluators(): void {
 
     it('looks names up with one process, and instantiates derivations', async () => {
       const set = await bench.set('one = run "one-1" ""; two = run "two-1" ""; broken = throw "broken";')
-      const begun = counted()
+      const initial = counted()
       const [one] = await nix.evaluate(lookUp(set, 'one'), {})
       const pid = pidOf()
       const [two, none] = await nix.evaluate(lookUp(set, 'two', 'none'), {})
-      assert.deepEqual(since(begun), { warm: 2, cold: 0, restarted: 0 })
+      assert.deepEqual(since(initial), { warm: 2, cold: 0, restarted: 0 })
       for (const found of [one, two]) await access(drvOf(found))
       assert.deepEqual(none, { status: 'missing', path: [], siblings: ['broken', 'one', 'two'] })
 
       const [, broken] = await nix.evaluate(lookUp(set, 'one', 'broken'), {})
       assert.deepEqual(broken, { status: 'failed', message: 'error: broken', lasting: true })
-      assert.deepEqual(since(begun), { warm: 2, cold: 1, restarted: 0 })
+      assert.deepEqual(since(initial), { warm: 2, cold: 1, restarted: 0 })
       const state = nix.evaluators().processes.at(-1)
       assert.ok(state && state.memory > 1e6)
       const { pid: same, requests, revision } = state
@@ -95,7 +95,7 @@ export function describeEvaluators(): void {
         `{ system }: with builtins;
         listToAttrs (map (name: { inherit name; value = 1; }) (fromJSON (readFile ./names.json)))`,
       )
-      const begun = counted()
+      const initial = counted()
       const attributes = names.map((name) => [name])
       const looked = await nix.evaluate({ ...lookUp(folder), attributes }, {})
       assert.deepEqual(
@@ -105,14 +105,14 @@ export function describeEvaluators(): void {
       const [missing] = await nix.evaluate(lookUp(folder, '-'), {})
       assert.ok(missing?.status === 'missing')
       assert.deepEqual([...missing.siblings].sort(), [...names].sort())
-      assert.deepEqual(since(begun), { warm: 2, cold: 0, restarted: 0 })
+      assert.deepEqual(since(initial), { warm: 2, cold: 0, restarted: 0 })
     })
 
     it('still finds names when its process is killed in the middle of a request', async () => {
       const set = await bench.set(`
         good = run "good-1" "";
         slow = import (run "slow-1" "/bin/sleep 1; echo 3 > $out");`)
-      const begun = counted()
+      const initial = counted()
       let killed: number | undefined
       const onLine = (line: string) => {
         if (killed !== undefined || !line.startsWith('building')) return
@@ -123,14 +123,14 @@ export function describeEvaluators(): void {
       assert.ok(killed)
       assert.deepEqual(looked[0], { status: 'other', path: ['slow'], type: 'int' })
       await access(drvOf(looked[1]))
-      assert.deepEqual(since(begun), { warm: 0, cold: 1, restarted: 0 })
+      assert.deepEqual(since(initial), { warm: 0, cold: 1, restarted: 0 })
 
       assert.deepEqual(await nix.evaluate(lookUp(set, 'slow', 'good'), {}), looked)
-      assert.deepEqual(since(begun), { warm: 1, cold: 1, restarted: 1 })
+      assert.deepEqual(since(initial), { warm: 1, cold: 1, restarted: 1 })
       process.kill(pidOf(), 'SIGKILL') // while it is idle
-      for (let asked = 0; asked < 2; asked += 1)
+      for (let attempt = 0; attempt < 2; attempt += 1)
         assert.deepEqual(await nix.evaluate(lookUp(set, 'slow', 'good'), {}), looked)
-      assert.equal(since(begun).restarted, 2)
+      assert.equal(since(initial).restarted, 2)
     })
 
     it("never returns another caller's results", async () => {
@@ -145,8 +145,10 @@ export function describeEvaluators(): void {
       const names = ['one', 'two', 'three', 'none', 'two', 'one']
       const all = Promise.all(names.map((name) => nix.evaluate(lookUp(set, name), {})))
       await assert.rejects(leaving, failsWith('CANCELLED'))
-      const told = (await all).map(([found]) => (found?.status === 'package' ? found.pname : found?.status))
-      assert.deepEqual(told, ['one', 'two', 'other', 'missing', 'two', 'one'])
+      const foundNames = (await all).map(([found]) =>
+        found?.status === 'package' ? found.pname : found?.status,
+      )
+      assert.deepEqual(foundNames, ['one', 'two', 'other', 'missing', 'two', 'one'])
     })
 
     it('ends late evaluations, and continues', async () => {
@@ -202,8 +204,8 @@ export function describeEvaluators(): void {
         const evaluators = createEvaluators(given)
         try {
           await use(async (folder, revision = '1') => {
-            const asked = { ...lookUp(folder, 'good'), revision }
-            const [good] = await evaluators.evaluate(asked, { environment, timeout: 60_000 })
+            const goodLookUp = { ...lookUp(folder, 'good'), revision }
+            const [good] = await evaluators.evaluate(goodLookUp, { environment, timeout: 60_000 })
             assert.deepEqual(good, { status: 'other', path: ['good'], type: 'int' })
             return evaluators.state().processes.map(({ pid }) => pid)
           })
@@ -216,7 +218,7 @@ export function describeEvaluators(): void {
         const set = await bench.set('good = 1;')
         const pids: number[] = []
         await using({ mostRequests: 2 }, async (ask) => {
-          for (let asked = 0; asked < 4; asked += 1) pids.push(...(await ask(set)))
+          for (let attempt = 0; attempt < 4; attempt += 1) pids.push(...(await ask(set)))
         })
         assert.equal(new Set(pids).size, 2) // the second and the fourth end theirs
         await using({ mostKept: 1000 }, async (ask) => assert.deepEqual(await ask(set), []))

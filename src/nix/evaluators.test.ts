@@ -51,11 +51,11 @@ describe('evaluators', () => {
       await replace(repl)
       const nix = bench.limited({})
       const lookUp = { set: { folder: set }, system, attributes: [['good']] }
-      for (let asked = 1; asked <= 2; asked += 1) {
+      for (let attempt = 1; attempt <= 2; attempt += 1) {
         const looked = await nix.evaluate(lookUp, {})
         assert.deepEqual(looked, [{ status: 'other', path: ['good'], type: 'int' }], what)
         const { cold, warm, processes } = nix.evaluators()
-        assert.deepEqual({ cold, warm }, { cold: asked, warm: 0 }, what)
+        assert.deepEqual({ cold, warm }, { cold: attempt, warm: 0 }, what)
         if (dies) assert.deepEqual(processes, [], what)
       }
     }

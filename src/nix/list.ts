@@ -85,8 +85,8 @@ export async function listVersions(
 ): Promise<VersionList> {
   const limits = details && { memory: details.memory, timeout: details.timeout, lowPriority: true }
   const ask = async (list: readonly string[] | null): Promise<{ readonly listed: unknown } | Failed> => {
-    const asked = { attributes: [], guarded: true, list, ...(details && { details: true }) }
-    const request = JSON.stringify({ ...identityFor(set), ...asked })
+    const listRequest = { attributes: [], guarded: true, list, ...(details && { details: true }) }
+    const request = JSON.stringify({ ...identityFor(set), ...listRequest })
     const result = await run(
       'nix-instantiate',
       [

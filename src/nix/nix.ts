@@ -172,24 +172,24 @@ export function createNix(options: NixOptions): Nix {
     evaluators: () => evaluators.state(),
 
     async withRealised(wanted, watch, use) {
-      const realiseAll = async (lacking: readonly WantedOutput[], root: string) => {
+      const realiseAll = async (missing: readonly WantedOutput[], root: string) => {
         const given = await runOptions('realise', watch, options.buildTimeout)
         if (watch.signal?.aborted) throw unwanted(watch.signal.reason)
         watch.onBegin?.()
-        return realise(lacking, root, options.builderTimeout, given)
+        return realise(missing, root, options.builderTimeout, given)
       }
       // Existing outputs do not wait for builds of others.
-      const protectValid = (lacking: readonly WantedOutput[], root: string) =>
+      const protectValid = (missing: readonly WantedOutput[], root: string) =>
         protections.run(async () => {
           const { signal } = watch
           const given = await runOptions('realise', { ...(signal && { signal }) }, protectTimeout)
-          const isProtected = await protect(lacking, root, given)
+          const isProtected = await protect(missing, root, given)
           if (isProtected) watch.onBegin?.()
           return isProtected
         }, watch)
-      const { fresh, release } = await roots.protect(wanted, async (lacking, root) => {
-        if (realisations.running >= options.concurrency && (await protectValid(lacking, root))) return
-        await realisations.run(() => realiseAll(lacking, root), watch)
+      const { fresh, release } = await roots.protect(wanted, async (missing, root) => {
+        if (realisations.running >= options.concurrency && (await protectValid(missing, root))) return
+        await realisations.run(() => realiseAll(missing, root), watch)
       })
       try {
         return await use(fresh)

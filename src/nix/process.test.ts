@@ -74,11 +74,11 @@ describe('run', () => {
 
   it('ends a process that is no longer needed, and starts none', async () => {
     const abort = new AbortController()
-    const begun = shell('echo begun >&2; exec sleep 60', {
+    const running = shell('echo begun >&2; exec sleep 60', {
       signal: abort.signal,
       onLine: () => abort.abort(),
     })
-    await assert.rejects(begun, (error) => hasCode(error, 'CANCELLED'))
+    await assert.rejects(running, (error) => hasCode(error, 'CANCELLED'))
     const lines: string[] = []
     const late = shell('echo begun >&2', { signal: abort.signal, onLine: (line) => lines.push(line) })
     await assert.rejects(late, (error) => hasCode(error, 'CANCELLED'))

@@ -130,8 +130,8 @@ export function describeRestriction(): void {
         const overlays: string[] = []
         const given = { set: { folder: set }, attributes, overlays, revision: bench.unique }
         const { looked, warm } = await look(evaluator, given, [join(secrets, 'key')])
-        const told = (found: LookupResult) => (found.status === 'other' ? found.type : found.status)
-        assert.deepEqual(looked.map(told), ['package', 'string', 'package', 'int', 'packages', 'string'])
+        const summaryOf = (found: LookupResult) => (found.status === 'other' ? found.type : found.status)
+        assert.deepEqual(looked.map(summaryOf), ['package', 'string', 'package', 'int', 'packages', 'string'])
         assert.equal(warm, evaluator === 'warm' ? 1 : 0)
       })
 

@@ -18,7 +18,7 @@ export type Roots = {
    */
   protect<T extends { readonly outputPath: StorePath }>(
     wanted: readonly T[],
-    realise: (lacking: readonly T[], root: string) => Promise<void>,
+    realise: (missing: readonly T[], root: string) => Promise<void>,
   ): Promise<{ readonly fresh: readonly T[]; readonly release: () => Promise<void> }>
   /** Removes all unused roots; roots in use are removed when they are released. */
   close(): Promise<void>
@@ -70,17 +70,17 @@ export function createRoots(
     folders.add(folder)
   }
   const make = async <T extends { readonly outputPath: StorePath }>(
-    lacking: readonly T[],
-    realise: (lacking: readonly T[], root: string) => Promise<void>,
+    missing: readonly T[],
+    realise: (missing: readonly T[], root: string) => Promise<void>,
   ): Promise<Folder> => {
     const path = await makeFolder(directory)
     try {
-      await realise(lacking, join(path, 'root'))
+      await realise(missing, join(path, 'root'))
     } catch (error) {
       await rm(path, { recursive: true, force: true })
       throw error
     }
-    const protects = lacking.map(({ outputPath }) => outputPath)
+    const protects = missing.map(({ outputPath }) => outputPath)
     const folder = { path, protects, users: 0, usedAt: performance.now() }
     for (const each of protects) byPath.set(each, folder)
     return folder

@@ -17,13 +17,13 @@ const lookUp = (name: string, more: Partial<LookUp> = {}): LookUp => ({
 
 /** Evaluations of names: `needy` needs a store, and all names do while `isNeedy`. */
 function open({ isNeedy = false } = {}) {
-  const asked: string[] = []
+  const calls: string[] = []
   const notes: string[] = []
   const storeless = evaluateStoreless(
     {
       async evaluate({ attributes, storeless: isStoreless = false, alone = false }) {
         const name = attributes.join()
-        asked.push(`${name}${isStoreless ? ' storeless' : ''}${alone ? ' alone' : ''}`)
+        calls.push(`${name}${isStoreless ? ' storeless' : ''}${alone ? ' alone' : ''}`)
         if (isNeedy && isStoreless)
           throw new NixeryError('SOURCE_INVALID', `it does not evaluate:\n${notValid}`)
         if (name === 'slow') throw new NixeryError('EVALUATION_TIMEOUT', 'slow')
@@ -37,7 +37,7 @@ function open({ isNeedy = false } = {}) {
     '/store',
     (line) => notes.push(line),
   )
-  return { asked, notes, storeless }
+  return { calls, notes, storeless }
 }
 const decided = 'evaluation writes nothing to the Nix store'
 const changed =
@@ -45,10 +45,10 @@ const changed =
 
 describe('evaluation of a set without the Nix store', () => {
   it('is decided by the first lookup, and changed once when a later one needs a store', async () => {
-    const { asked, notes, storeless } = open()
+    const { calls, notes, storeless } = open()
     for (const name of ['good', 'broken', 'good', 'needy', 'needy', 'good'])
       assert.notEqual((await storeless.evaluate(lookUp(name), {}))[0], undefined)
-    assert.deepEqual(asked, [
+    assert.deepEqual(calls, [
       'good storeless alone',
       'broken storeless',
       'good storeless',
@@ -61,26 +61,26 @@ describe('evaluation of a set without the Nix store', () => {
   })
 
   it('is decided for the set as a whole where it does not evaluate otherwise', async () => {
-    const { asked, notes, storeless } = open({ isNeedy: true })
+    const { calls, notes, storeless } = open({ isNeedy: true })
     for (const name of ['good', 'good']) assert.deepEqual(await storeless.evaluate(lookUp(name), {}), [good])
-    assert.deepEqual(asked, ['good storeless alone', 'good', 'good'])
+    assert.deepEqual(calls, ['good storeless alone', 'good', 'good'])
     assert.deepEqual(notes, [changed])
   })
 
   it('is not changed by a package that may not build something, or by other failures', async () => {
-    const { asked, notes, storeless } = open()
+    const { calls, notes, storeless } = open()
     await assert.rejects(storeless.evaluate(lookUp('slow'), {}), /slow/)
     assert.deepEqual(notes, [])
     await storeless.evaluate(lookUp('needy', { importFromDerivation: false }), {})
     await storeless.evaluate(lookUp('good'), {})
-    assert.deepEqual(asked.slice(1), ['needy storeless alone', 'needy', 'good storeless alone'])
+    assert.deepEqual(calls.slice(1), ['needy storeless alone', 'needy', 'good storeless alone'])
     assert.deepEqual(notes, [decided])
   })
 
   it('writes derivations that Nix has to build, in a separate process', async () => {
-    const { asked, notes, storeless } = open()
+    const { calls, notes, storeless } = open()
     await storeless.evaluate(lookUp('good', { instantiated: true }), {})
-    assert.deepEqual([asked, notes], [['good alone'], []])
+    assert.deepEqual([calls, notes], [['good alone'], []])
   })
 
   it('is changed by a recipe, too', async () => {

@@ -38,15 +38,15 @@ describe('outputs that are already valid', () => {
     const done: string[] = []
     const building = nix.withRealised([slow], {}, async () => void done.push('slow'))
     await until(() => existsSync(started), 'the builder has started')
-    let begun = 0
-    const watch = { onBegin: () => void (begun += 1) }
-    await nix.withRealised([two, one], watch, async (lacking) => {
-      assert.deepEqual(lacking, [two, one])
+    let starts = 0
+    const watch = { onBegin: () => void (starts += 1) }
+    await nix.withRealised([two, one], watch, async (missing) => {
+      assert.deepEqual(missing, [two, one])
       const removal = await execa('nix-store', ['--delete', one.outputPath], { reject: false })
       assert.match(removal.stderr, /still alive/)
       done.push('valid')
     })
-    assert.equal(begun, 1)
+    assert.equal(starts, 1)
     const waiting = nix.withRealised([one, fresh], {}, async () => void done.push('new'))
     await writeFile(end, '')
     await Promise.all([building, waiting])

@@ -1,6 +1,6 @@
 import { impliedPackages } from '../image/name.ts'
 import { byText, storePathName, type StorePath } from '../image/store-path.ts'
-import { refuse, wordsOf, type Lacking } from './refusals.ts'
+import { refuse, wordsOf, type Unavailable } from './refusals.ts'
 import type { ChosenOutput, Resolution } from './resolution.ts'
 import { packagesOf, type DecidedRequest, type ImagePackage } from './image-packages.ts'
 
@@ -21,7 +21,7 @@ export function choosePackages(
 ): Chosen {
   const chosen = new Map<StorePath, ChosenOutput>()
   const warnings: string[] = []
-  const lacking: Lacking[] = []
+  const unavailable: Unavailable[] = []
   for (const wanted of packagesOf(decided)) {
     const found = wanted.names.map((name) => resolutions.get(name))
     const first = found.find((each) => each?.status === 'package' || mayBeOver(wanted, each))
@@ -42,10 +42,10 @@ export function choosePackages(
         `the package set has no usable ${wanted.names.join(' or ')}${forRecipes(wanted)}: omitted`,
       )
     } else {
-      lacking.push({ ...wanted, found: first ?? reasonOf(found) })
+      unavailable.push({ ...wanted, found: first ?? reasonOf(found) })
     }
   }
-  refuse(decided, lacking)
+  refuse(decided, unavailable)
   return { packages: [...chosen.values()].sort(byPriority), warnings }
 }
 

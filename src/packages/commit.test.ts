@@ -18,9 +18,9 @@ describe('publicAddress', () => {
 
 describe('commitTeller', () => {
   it('runs git once for each commit, and never if it is not needed', async () => {
-    const asked: string[] = []
+    const lookups: string[] = []
     const commitTime = async (_: string, commit: string) => {
-      asked.push(commit)
+      lookups.push(commit)
       return 1_769_860_800
     }
     const options = {
@@ -28,11 +28,11 @@ describe('commitTeller', () => {
       queries: <T>(work: () => T) => work(),
     }
     const url = 'https://example.org/set'
-    const told = commitTeller(url, '/mirror', { ...options, tellsCommits: true })
+    const withCommits = commitTeller(url, '/mirror', { ...options, tellsCommits: true })
     const expected = { id: 'a', created: '2026-01-31T12:00:00Z', source: url }
-    assert.deepEqual([await told('a'), await told('a')], [expected, expected])
-    assert.deepEqual(asked, ['a'])
+    assert.deepEqual([await withCommits('a'), await withCommits('a')], [expected, expected])
+    assert.deepEqual(lookups, ['a'])
     assert.equal(await commitTeller(url, '/mirror', options)('b'), undefined)
-    assert.deepEqual(asked, ['a'])
+    assert.deepEqual(lookups, ['a'])
   })
 })

@@ -8,12 +8,12 @@ import type { Fetcher } from './remote.ts'
 
 /** A flake whose repository has the branch `trunk`, and the recorded requests to Nix and git. */
 function sourceOf(reference: string) {
-  const asked: string[] = []
+  const lookups: string[] = []
   const notes: string[] = []
   const kept = new Set<StorePath>()
   const fetcher = {
     async lockFlake(wanted, rootOf) {
-      asked.push(wanted)
+      lookups.push(wanted)
       const path = `/nix/store/${'0'.repeat(32)}-source` as StorePath
       rootOf(path)
       return { url: `path:${path}`, revision: '1', paths: [path], warning: 'no such input' }
@@ -39,30 +39,30 @@ function sourceOf(reference: string) {
     queries: (work) => work(),
     note: (line) => notes.push(line),
   })
-  return { source, asked, notes, kept }
+  return { source, lookups, notes, kept }
 }
 
 describe('flakeSource', () => {
   it('is evaluated from the store, and locked again when the store no longer has it', async () => {
-    const { source, asked, notes, kept } = sourceOf('git+https://example.org/set')
+    const { source, lookups, notes, kept } = sourceOf('git+https://example.org/set')
     for (const tag of ['trunk', 'trunk']) {
       const { set } = await source.pin(tag)
       assert.deepEqual(set, { flake: `path:/nix/store/${'0'.repeat(32)}-source` })
     }
     const commit = `git+https://example.org/set?ref=refs%2Fheads%2Ftrunk&rev=${'a'.repeat(40)}`
-    assert.deepEqual(asked, [commit])
+    assert.deepEqual(lookups, [commit])
     assert.match(notes.join(), /^inputs of flake .* cannot be fetched:\nno such input$/)
     kept.clear()
     await source.pin('trunk')
-    assert.deepEqual(asked, [commit, commit])
+    assert.deepEqual(lookups, [commit, commit])
   })
 
   it('has only `latest` if it is a folder', async () => {
-    const { source, asked } = sourceOf('path:/set')
+    const { source, lookups } = sourceOf('path:/set')
     for (const tag of ['trunk', 'a'.repeat(40)])
       await assert.rejects(source.pin(tag), (error) => hasCode(error, 'MANIFEST_UNKNOWN'))
-    assert.deepEqual(asked, [])
+    assert.deepEqual(lookups, [])
     await source.pin('latest')
-    assert.deepEqual(asked, ['path:/set'])
+    assert.deepEqual(lookups, ['path:/set'])
   })
 })

@@ -30,21 +30,21 @@ export function nearestNames(
   names: readonly string[],
   permits: (name: string) => boolean = () => true,
 ): string[] {
-  const asked = wanted.toLowerCase()
-  const fromDigit = /^\d/.test(asked)
-  const isShort = asked.length < leastLength
-  const tolerance = isShort ? 1 : Math.min(mostSteps, Math.floor(asked.length / 3))
-  const characters = charactersOf(asked)
+  const normalized = wanted.toLowerCase()
+  const fromDigit = /^\d/.test(normalized)
+  const isShort = normalized.length < leastLength
+  const tolerance = isShort ? 1 : Math.min(mostSteps, Math.floor(normalized.length / 3))
+  const characters = charactersOf(normalized)
   // Every character that only one name has takes a step. Counting these is faster than counting steps.
   const stepsTo = (candidate: string) => {
-    if (Math.abs(candidate.length - asked.length) > tolerance) return undefined
+    if (Math.abs(candidate.length - normalized.length) > tolerance) return undefined
     const others = charactersOf(candidate)
     if (exceeds(characters, others, tolerance) || exceeds(others, characters, tolerance)) return undefined
-    return stepsBetween(asked, candidate, tolerance)
+    return stepsBetween(normalized, candidate, tolerance)
   }
   const near: Near[] = []
   for (const name of names) {
-    const found = nearness(asked, comparable(name, fromDigit), isShort, stepsTo)
+    const found = nearness(normalized, comparable(name, fromDigit), isShort, stepsTo)
     if (found) near.push({ name, ...found })
   }
   near.sort(
@@ -84,20 +84,20 @@ function exceeds(set: number, other: number, most: number): boolean {
 }
 
 function nearness(
-  asked: string,
+  normalized: string,
   candidate: string,
   isShort: boolean,
   stepsTo: (candidate: string) => Steps | undefined,
 ): Omit<Near, 'name'> | undefined {
-  const longer = candidate.length - asked.length
+  const longer = candidate.length - normalized.length
   const isReplaced = longer === 0
-  if (asked === candidate) return { rank: 0, distance: 0, isReplaced: false }
-  if (!isShort && candidate.startsWith(asked)) return { rank: 1, distance: longer, isReplaced }
+  if (normalized === candidate) return { rank: 0, distance: 0, isReplaced: false }
+  if (!isShort && candidate.startsWith(normalized)) return { rank: 1, distance: longer, isReplaced }
   const steps = stepsTo(candidate)
   // At least one letter must be the same.
-  if (steps && steps.count < Math.min(asked.length, candidate.length))
+  if (steps && steps.count < Math.min(normalized.length, candidate.length))
     return { rank: steps.isSwap ? 1 : 2, distance: steps.count, isReplaced }
-  if (!isShort && candidate.length >= leastBeginning && asked.startsWith(candidate))
+  if (!isShort && candidate.length >= leastBeginning && normalized.startsWith(candidate))
     return { rank: 3, distance: -longer, isReplaced }
   return undefined
 }

@@ -10,7 +10,7 @@ function pinsOver(
   ttl: number,
   options: { holds?: (value: { value: string }) => boolean } = {},
 ) {
-  let [asked, time] = [0, 0]
+  let [calls, time] = [0, 0]
   const notes: string[] = []
   const pin = createPins({
     ttl,
@@ -18,27 +18,27 @@ function pinsOver(
     now: () => time,
     ...options,
     async load(key) {
-      const answer = answers[Math.min(asked, answers.length - 1)]
-      asked += 1
+      const answer = answers[Math.min(calls, answers.length - 1)]
+      calls += 1
       await Promise.resolve()
       if (answer instanceof Error) throw answer
       return { value: `${key} ${answer}` }
     },
   })
-  return { pin, notes, asked: () => asked, pass: (milliseconds: number) => (time += milliseconds) }
+  return { pin, notes, calls: () => calls, pass: (milliseconds: number) => (time += milliseconds) }
 }
 
 describe('a pin', () => {
   it('is requested once for concurrent callers, and cached until it expires', async () => {
-    const { pin, asked, pass } = pinsOver(['a', 'b'], 50)
+    const { pin, calls, pass } = pinsOver(['a', 'b'], 50)
     const all = await Promise.all([pin('x'), pin('x'), pin('x')])
     assert.deepEqual(all, [{ value: 'x a' }, { value: 'x a' }, { value: 'x a' }])
     assert.deepEqual(await pin('x'), { value: 'x a' })
-    assert.equal(asked(), 1)
+    assert.equal(calls(), 1)
     pass(50)
     assert.deepEqual(await pin('x'), { value: 'x b' })
     assert.deepEqual(await pin('y'), { value: 'y b' })
-    assert.equal(asked(), 3)
+    assert.equal(calls(), 3)
   })
 
   it('stays in use when its source cannot be reached, with a warning', async () => {
@@ -50,11 +50,11 @@ describe('a pin', () => {
   })
 
   it('that was never loaded fails, and is requested again after a pause', async () => {
-    const { pin, asked, pass } = pinsOver([unreachable(), 'b'], 60_000)
+    const { pin, calls, pass } = pinsOver([unreachable(), 'b'], 60_000)
     for (let count = 0; count < 3; count += 1) {
       await assert.rejects(pin('x'), (error) => hasCode(error, 'SOURCE_UNREACHABLE'))
     }
-    assert.equal(asked(), 1)
+    assert.equal(calls(), 1)
     pass(5_000)
     assert.deepEqual(await pin('x'), { value: 'x b' })
   })
@@ -77,10 +77,10 @@ describe('a pin', () => {
   })
 
   it('is not requested again soon if it does not exist', async () => {
-    const { pin, asked } = pinsOver([new NixeryError('MANIFEST_UNKNOWN', 'no such branch')], 60_000)
+    const { pin, calls } = pinsOver([new NixeryError('MANIFEST_UNKNOWN', 'no such branch')], 60_000)
     for (let count = 0; count < 3; count += 1) {
       await assert.rejects(pin('x'), (error) => hasCode(error, 'MANIFEST_UNKNOWN'))
     }
-    assert.equal(asked(), 1)
+    assert.equal(calls(), 1)
   })
 })

@@ -97,23 +97,23 @@ describe('nameFilter', () => {
     )
     const patterns = fc.array(pattern, { maxLength: 3 })
     fc.assert(
-      fc.property(patterns, patterns, name, (allow, deny, asked) => {
+      fc.property(patterns, patterns, name, (allow, deny, requested) => {
         const filter = nameFilter(allow, deny)
-        const length = asked.split('.').length
-        const found = filter.limits(asked)
-        assert.deepEqual(filter.limits(asked.toUpperCase()), found)
+        const length = requested.split('.').length
+        const found = filter.limits(requested)
+        assert.deepEqual(filter.limits(requested.toUpperCase()), found)
         assert.deepEqual(
           nameFilter(
             allow.map((text) => text.toUpperCase()),
             deny,
-          ).limits(asked),
+          ).limits(requested),
           found,
         )
-        if (filter.denies(asked) || !filter.permits(asked)) assert.ok((found?.[0] ?? length) < length)
+        if (filter.denies(requested) || !filter.permits(requested)) assert.ok((found?.[0] ?? length) < length)
         else assert.equal(found?.[0] ?? length, length)
-        if (filter.allows(asked) && !filter.denies(asked)) assert.ok(filter.permits(asked))
+        if (filter.allows(requested) && !filter.denies(requested)) assert.ok(filter.permits(requested))
         for (const [index, limit] of (found ?? []).entries()) {
-          const rest = asked.split('.').slice(index).join('.')
+          const rest = requested.split('.').slice(index).join('.')
           if (filter.denies(rest)) assert.ok(limit < length, rest)
         }
         if (filter.inputs === undefined) assert.equal(found, undefined)

@@ -6,14 +6,14 @@ import { createRefList, type RefListOptions } from './ref-list.ts'
 /** A repository whose refs are replaced by `set`, with a settable clock. */
 function listOf(options: Partial<RefListOptions> = {}) {
   let refs: Record<string, string> | undefined = { 'refs/heads/main': 'one' }
-  let [asked, time] = [0, 0]
+  let [fetches, time] = [0, 0]
   const notes: string[] = []
   const list = createRefList({
     ttl: 3_600_000,
     note: (line) => notes.push(line),
     now: () => time,
     load() {
-      asked += 1
+      fetches += 1
       if (!refs) return Promise.reject(new NixeryError('SOURCE_UNREACHABLE', 'no answer'))
       return Promise.resolve(new Map(Object.entries(refs)))
     },
@@ -23,7 +23,7 @@ function listOf(options: Partial<RefListOptions> = {}) {
     list,
     notes,
     find: (name: string) => list.lookUp(({ named }) => named.get(name)?.commit),
-    asked: () => asked,
+    fetches: () => fetches,
     set: (found: Record<string, string> | undefined) => (refs = found),
     pass: (milliseconds: number) => (time += milliseconds),
   }
@@ -31,34 +31,34 @@ function listOf(options: Partial<RefListOptions> = {}) {
 
 describe('the refs of a repository', () => {
   it('are requested once for any number of unknown names', async () => {
-    const { find, asked, pass, set } = listOf()
+    const { find, fetches, pass, set } = listOf()
     for (let count = 0; count < 1000; count += 1) assert.equal(await find(`no-${count}`), undefined)
-    assert.equal(asked(), 1)
+    assert.equal(fetches(), 1)
     set({ 'refs/heads/new': 'two' })
     pass(60_000)
     assert.deepEqual(await Promise.all([find('new'), find('new')]), ['two', 'two'])
     assert.equal(await find('main'), undefined)
-    assert.equal(asked(), 2)
+    assert.equal(fetches(), 2)
   })
 
   it('are requested again when they have expired', async () => {
-    const { find, asked, pass, set } = listOf({ ttl: 5_000 })
+    const { find, fetches, pass, set } = listOf({ ttl: 5_000 })
     assert.equal(await find('main'), 'one')
     set({ 'refs/heads/main': 'two' })
     pass(4_999)
     assert.equal(await find('main'), 'one')
     pass(1)
     assert.equal(await find('main'), 'two')
-    assert.equal(asked(), 2)
+    assert.equal(fetches(), 2)
   })
 
   it('stay in use while the repository cannot be reached, which is tried every half minute', async () => {
-    const { find, asked, pass, set, notes } = listOf()
+    const { find, fetches, pass, set, notes } = listOf()
     await find('main')
     set(undefined)
     pass(3_600_000)
     for (let count = 0; count < 10; count += 1) assert.equal(await find('main'), 'one')
-    assert.equal(asked(), 2)
+    assert.equal(fetches(), 2)
     assert.match(notes.join(), /last good revision/)
     set({ 'refs/heads/main': 'two' })
     pass(30_000)
@@ -75,7 +75,7 @@ describe('the refs of a repository', () => {
     for (let count = 0; count < 3; count += 1) {
       await assert.rejects(fresh.find('main'), (error) => hasCode(error, 'SOURCE_UNREACHABLE'))
     }
-    assert.equal(fresh.asked(), 1) // and again after a pause
+    assert.equal(fresh.fetches(), 1) // and again after a pause
     fresh.set({ 'refs/heads/main': 'one' })
     fresh.pass(5_000)
     assert.equal(await fresh.find('main'), 'one')

@@ -8,20 +8,20 @@ import type { Resolution } from './resolution.ts'
 import type { DecidedRequest, ImagePackage } from './image-packages.ts'
 
 /** A required package that cannot be used, and the result of its lookup. */
-export type Lacking = ImagePackage & { readonly found: Resolution | undefined }
+export type Unavailable = ImagePackage & { readonly found: Resolution | undefined }
 
 /**
  * Refuses an image if required packages cannot be used. Reports missing packages first, then denied ones, then invalid
  * ones, all of a kind at once.
  * @throws PACKAGE_UNKNOWN, PACKAGE_DENIED, PACKAGE_INVALID
  */
-export function refuse(decided: DecidedRequest, lacking: readonly Lacking[]): void {
+export function refuse(decided: DecidedRequest, unavailable: readonly Unavailable[]): void {
   refuseMissing(
     decided,
-    lacking.filter(({ found }) => found === undefined || found.status === 'missing'),
+    unavailable.filter(({ found }) => found === undefined || found.status === 'missing'),
   )
-  refuseAll('denied', 'PACKAGE_DENIED', decided, lacking)
-  refuseAll('invalid', 'PACKAGE_INVALID', decided, lacking)
+  refuseAll('denied', 'PACKAGE_DENIED', decided, unavailable)
+  refuseAll('invalid', 'PACKAGE_INVALID', decided, unavailable)
 }
 
 /** Formats recipe names: `` `ci` and `shell` ``. */
@@ -29,16 +29,16 @@ export const wordsOf = (names: readonly string[]): string => listed(names.map((n
 
 type Suggestion = { readonly name: string; readonly nearest: readonly string[]; readonly text: string }
 
-function refuseMissing({ request }: DecidedRequest, lacking: readonly Lacking[]): void {
-  if (lacking.length === 0) return
-  const missing = lacking.map(({ names }) => names[0])
-  const written = lacking.filter(({ by }) => by.length === 0)
+function refuseMissing({ request }: DecidedRequest, unavailable: readonly Unavailable[]): void {
+  if (unavailable.length === 0) return
+  const missing = unavailable.map(({ names }) => names[0])
+  const written = unavailable.filter(({ by }) => by.length === 0)
   const suggestions = written.flatMap(({ names: [name], found }) => suggestionFor(request, name, found) ?? [])
   // The first sentence is the original's, for scripts that look for it.
   const sentences = [
     `Could not find Nix packages: [${missing.join(' ')}].`,
     ...suggestions.map(({ text }) => text),
-    ...neededByRecipes(lacking),
+    ...neededByRecipes(unavailable),
   ]
   throw new NixeryError('PACKAGE_UNKNOWN', sentences.join(' '), {
     detail: { missing, suggestions: suggestions.map(({ name, nearest }) => ({ name, nearest })) },
@@ -63,9 +63,9 @@ function suggestionFor(
 }
 
 /** A sentence for each recipe with missing packages, since the user did not write their names. */
-function neededByRecipes(lacking: readonly Lacking[]): string[] {
+function neededByRecipes(unavailable: readonly Unavailable[]): string[] {
   const groups = Map.groupBy(
-    lacking.filter(({ by }) => by.length > 0),
+    unavailable.filter(({ by }) => by.length > 0),
     ({ by }) => wordsOf(by),
   )
   return [...groups].map(([words, some]) => {
@@ -81,9 +81,9 @@ function refuseAll(
   status: 'invalid' | 'denied',
   code: 'PACKAGE_INVALID' | 'PACKAGE_DENIED',
   { request }: DecidedRequest,
-  lacking: readonly Lacking[],
+  unavailable: readonly Unavailable[],
 ): void {
-  const reasons = lacking.flatMap(({ names: [name], by, found }) =>
+  const reasons = unavailable.flatMap(({ names: [name], by, found }) =>
     found?.status === status ? [{ name, by, reason: found.reason }] : [],
   )
   if (reasons.length === 0) return

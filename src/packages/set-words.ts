@@ -49,7 +49,7 @@ export function createSetWords({
   })
   const last = new Map<string, boolean>()
   const failing = new Map<string, number>()
-  const told = new Set<string>()
+  const warned = new Set<string>()
 
   const at = (pinned: PinnedSet, word: string, { system }: Platform) =>
     JSON.stringify([stateOf(pinned), word, system])
@@ -63,8 +63,8 @@ export function createSetWords({
       answer: hasPackage(word, platform, pinned).then(
         (isPackage) => {
           entry.value = isPackage
-          if (isPackage && !told.has(word)) {
-            told.add(word)
+          if (isPackage && !warned.has(word)) {
+            warned.add(word)
             warn(
               `the default package set has a package \`${word}\`: names that begin with it mean the package, not the package set`,
             )
@@ -91,17 +91,17 @@ export function createSetWords({
       const known = last.get(place)
       const before = known ?? false
       if ((failing.get(place) ?? 0) > performance.now()) return before
-      const asked = ask(word, platform)
+      const pending = ask(word, platform)
       const over = new AbortController()
       const wait = known === undefined ? patience : Math.min(patience, shortPatience)
       const late = sleep(wait, undefined, { signal: over.signal }).catch(() => undefined)
       try {
-        const answer = await Promise.race([asked, late])
+        const answer = await Promise.race([pending, late])
         failing.delete(place)
         if (answer !== undefined) last.set(place, answer)
         else {
           if (known === undefined) failing.set(place, performance.now() + retryAfter)
-          asked.then(
+          pending.then(
             (found) => (last.set(place, found), failing.delete(place)),
             () => {},
           )

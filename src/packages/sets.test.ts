@@ -32,13 +32,13 @@ const requestFor = (name: string, tag = 'latest') => parseImageName(name, tag, v
 
 /** Sets, the first of which also has these packages. */
 function open(packages: readonly string[], first = sourceOf('stable'), tools = sourceOf('tools')) {
-  const asked: string[] = []
+  const lookups: string[] = []
   const warnings: string[] = []
   const words = createSetWords({
     source: first,
     patience: 30,
     async hasPackage(word) {
-      asked.push(word)
+      lookups.push(word)
       return packages.includes(word)
     },
     warn: (line) => warnings.push(line),
@@ -48,12 +48,12 @@ function open(packages: readonly string[], first = sourceOf('stable'), tools = s
     ['unstable', sourceOf('unstable')],
     ['tools', tools],
   ])
-  return { sets: severalSets(sources, words), asked, warnings }
+  return { sets: severalSets(sources, words), lookups, warnings }
 }
 
 describe('several package sets', () => {
   it('are pinned at the tag of the name, in the set that it names', async () => {
-    const { sets, asked } = open([])
+    const { sets, lookups } = open([])
     for (const [name, revision, set] of [
       ['git', 'stable-v1', 'stable'],
       ['stable/git', 'stable-v1', 'stable'],
@@ -61,12 +61,12 @@ describe('several package sets', () => {
       ['shell/tools/git', 'tools-v1', 'tools'],
     ] as const) {
       const request = requestFor(name, 'v1')
-      const meant = await sets.pin(request)
-      assert.equal(meant.request, request)
-      assert.deepEqual([meant.pinned.revision, meant.pinned.name], [revision, set], name)
-      assert.deepEqual(sets.current(request), meant)
+      const pinnedRequest = await sets.pin(request)
+      assert.equal(pinnedRequest.request, request)
+      assert.deepEqual([pinnedRequest.pinned.revision, pinnedRequest.pinned.name], [revision, set], name)
+      assert.deepEqual(sets.current(request), pinnedRequest)
     }
-    assert.deepEqual(asked, ['stable', 'unstable', 'tools'], 'once for each revision of the default set')
+    assert.deepEqual(lookups, ['stable', 'unstable', 'tools'], 'once for each revision of the default set')
     assert.deepEqual(await (await sets.sourceOf(requestFor('tools/git'))).tags(), ['tag-of-tools'])
   })
 

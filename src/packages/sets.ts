@@ -82,20 +82,20 @@ export function severalSets(sources: ReadonlyMap<string, PackageSource>, meaning
   return {
     sources,
     async pin(request, options) {
-      const meant = await decide(request)
+      const decision = await decide(request)
       try {
-        const pinned = await sourceNamed(meant.name).pin(meant.request.tag, options)
-        return { request: meant.request, pinned: named(pinned, meant.name) }
+        const pinned = await sourceNamed(decision.name).pin(decision.request.tag, options)
+        return { request: decision.request, pinned: named(pinned, decision.name) }
       } catch (error) {
-        throw inSet(meant.name, error)
+        throw inSet(decision.name, error)
       }
     },
     current(request) {
       const isPackage = request.set === undefined ? false : meaning.known(request.set, request.platform)
       if (isPackage === undefined) return undefined
-      const meant = decided(request, isPackage)
-      const pinned = sourceNamed(meant.name).current?.(meant.request.tag)
-      return pinned && { request: meant.request, pinned: named(pinned, meant.name) }
+      const decision = decided(request, isPackage)
+      const pinned = sourceNamed(decision.name).current?.(decision.request.tag)
+      return pinned && { request: decision.request, pinned: named(pinned, decision.name) }
     },
     sourceOf: async (request) => sourceNamed((await decide(request)).name),
   }

@@ -53,13 +53,13 @@ describe('createSharedCheck', () => {
     await until(() => performance.now() > end) // so long did the first one take
     ends[0]?.resolve('a')
     await first
-    const asked = looks.next() // pauses
+    const pending = looks.next() // pauses
     const between = looks.join()
     ends[1]?.resolve('b')
     await between
     await until(() => ends.length === 3)
     ends[2]?.resolve('c')
-    assert.equal(await asked, 'c')
+    assert.equal(await pending, 'c')
   })
 
   it('keeps the last successful check when one fails, and continues', async () => {

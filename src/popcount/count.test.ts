@@ -53,16 +53,16 @@ describe('countReferences', () => {
 
   it('stops when the cache no longer responds', async () => {
     const paths = Array.from({ length: 5_000 }, (_, index) => storePathOf(`p${index}`))
-    let asked = 0
+    let requests = 0
     const gone = (): Promise<Reading> => {
-      asked += 1
+      requests += 1
       return Promise.resolve({ kind: 'failed', reason: 'connection refused' })
     }
     await assert.rejects(
       countReferences(paths, gone, { concurrency: 4 }),
       (error) => hasCode(error, 'SOURCE_INVALID') && /in a row.*connection refused/.test(error.message),
     )
-    assert.ok(asked < 200, `${asked}`)
+    assert.ok(requests < 200, `${requests}`)
   })
 
   it('fails with the reason of its signal, and with a bug of its reader', async () => {

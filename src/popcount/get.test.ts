@@ -58,7 +58,7 @@ after(async () => {
 })
 
 const at = (path: string) => new URL(path, server.url)
-const asked = (path: string) => server.requests.filter((each) => each === path).length
+const requestsFor = (path: string) => server.requests.filter((each) => each === path).length
 
 describe('get', () => {
   const rows: [path: string, expected: string | number, requests: number][] = [
@@ -75,7 +75,7 @@ describe('get', () => {
       const started = performance.now()
       const { status, body } = await get(at(path), { limit: 1000 })
       assert.equal(status === 200 ? body.toString() : status, expected)
-      assert.equal(asked(path), requests)
+      assert.equal(requestsFor(path), requests)
       // Timers may be early by a millisecond.
       if (path === '/429-once') assert.ok(performance.now() - started >= 990)
     })
@@ -94,7 +94,7 @@ describe('get', () => {
         get(at(path), { limit: 1000, timeout: path === '/slow' ? 400 : 5_000 }),
         (error) => hasCode(error, 'SOURCE_INVALID') && message.test(error.message),
       )
-      assert.equal(asked(path), requests)
+      assert.equal(requestsFor(path), requests)
     })
   }
 

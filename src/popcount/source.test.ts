@@ -77,9 +77,9 @@ describe('createPopularity', () => {
       popularity.stop()
       await server.close()
     }
-    const asked = tags.length
+    const requestCount = tags.length
     await sleep(100)
-    assert.equal(tags.length, asked, 'it has stopped')
+    assert.equal(tags.length, requestCount, 'it has stopped')
   })
 
   it('checks for new data only while it polls, or on demand', async (t) => {

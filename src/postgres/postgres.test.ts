@@ -90,7 +90,7 @@ describe('PostgreSQL', options, () => {
     await sql`create table t (key text primary key, n bigint)`.execute(db)
     await sql`insert into t values ('a', 0), ('b', 0)`.execute(db)
     let conflicts = 0
-    let begun = 0
+    let starts = 0
     const bothBegun = Promise.withResolvers<void>()
     const addTo = async (first: string, second: string) => {
       await retrying(() =>
@@ -99,8 +99,8 @@ describe('PostgreSQL', options, () => {
           .execute(async (transaction) => {
             for (const key of [first, second]) {
               await sql`update t set n = n + 1 where key = ${key}`.execute(transaction)
-              begun += 1
-              if (begun === 2) bothBegun.resolve()
+              starts += 1
+              if (starts === 2) bothBegun.resolve()
               await bothBegun.promise
             }
           })

@@ -9,10 +9,10 @@ import { createSetRecipes } from './from-set.ts'
 
 describe('the recipes of a package set', () => {
   it('are evaluated only for clients that may build, and then cached for all', async () => {
-    const asked: (string | undefined)[] = []
+    const evaluations: (string | undefined)[] = []
     const nix = {
       evaluateImage: ({ image }: ImageLookUp) => {
-        asked.push(image)
+        evaluations.push(image)
         return Promise.resolve(
           image === undefined ? { names: ['web'] } : { recipe: { packages: ['hello'] }, roots: [] },
         )
@@ -47,21 +47,21 @@ describe('the recipes of a package set', () => {
 
     await assert.rejects(recipes.names(refused), { code: 'NOT_READY' })
     await assert.rejects(recipes.own('web', refused), { code: 'NOT_READY' })
-    assert.deepEqual(asked, [])
+    assert.deepEqual(evaluations, [])
 
     const own = await recipes.own('web', place)
     assert.deepEqual(await recipes.own('web', refused), own)
     assert.deepEqual(await recipes.names(place), ['web'])
     assert.deepEqual(await recipes.names(refused), ['web'])
-    assert.deepEqual(asked, ['web', undefined])
+    assert.deepEqual(evaluations, ['web', undefined])
 
     // A restart does not evaluate again, unless the results were removed.
     await Promise.all(rest)
     const restarted = open()
     assert.deepEqual(await restarted.own('web', refused), own)
     assert.deepEqual(await restarted.names(refused), ['web'])
-    assert.deepEqual(asked, ['web', undefined])
+    assert.deepEqual(evaluations, ['web', undefined])
     assert.deepEqual(await restarted.own('web', { ...place, again: true }), own)
-    assert.deepEqual(asked, ['web', undefined, 'web'])
+    assert.deepEqual(evaluations, ['web', undefined, 'web'])
   })
 })

@@ -55,8 +55,8 @@ export function createSetRecipes({ nix, policy, catalog, later }: SetRecipesOpti
       ? undefined
       : (await catalog.resolutions([inCatalog], parseAnswer)).get(inCatalog)
     // Another caller may have started in the meantime.
-    const begun = again ? undefined : kept.get(key)
-    if (begun) return begun
+    const cached = again ? undefined : kept.get(key)
+    if (cached) return cached
     if (remembered) {
       kept.set(key, Promise.resolve(remembered))
       return remembered

@@ -125,8 +125,8 @@ const elsewhere: Readonly<Record<string, string>> = {
 
 function unknownField(path: FieldPath, key: string): string {
   const known = path.length === 0 ? fieldNames : (innerNames[String(path[0])] ?? [])
-  const told = elsewhere[key]
-  if (told !== undefined) return told
+  const hint = elsewhere[key]
+  if (hint !== undefined) return hint
   const near = known.length > 0 ? closest(key.toLowerCase(), [...known]) : ''
   const isNear = near !== '' && distance(key.toLowerCase(), near.toLowerCase()) <= Math.max(2, key.length / 2)
   return `unknown field${isNear ? `: did you mean ${near}?` : `; fields are ${known.join(', ')}`}`

@@ -144,13 +144,13 @@ describe('search indexes that processes share', { timeout: 60_000 }, () => {
     await until(hasSecret)
     leading.stop()
     let mayMake = false
-    let asked = 0
+    let calls = 0
     all.failure = new Error('does not evaluate')
     all.worker('stricter', ['secret']).lead(() => {
-      asked += 1
+      calls += 1
       return mayMake
     })
-    await until(() => asked > 3)
+    await until(() => calls > 3)
     assert.equal(await hasSecret(), true)
     mayMake = true
     await until(async () => !(await hasSecret()))

@@ -45,7 +45,7 @@ type State = {
   makeAt: number
   fetchAt: number
   /** What was last reported, which is not repeated. */
-  told: string | undefined
+  reported: string | undefined
 }
 
 /** @param sets with a maker, those that it can make; otherwise their indexes alone */
@@ -65,7 +65,7 @@ export function createSharedSupply(
     checkAt: 0,
     makeAt: 0,
     fetchAt: 0,
-    told: undefined,
+    reported: undefined,
   }))
   const nameOf = ({ index }: State) => index.name ?? ''
   const transferring = () => AbortSignal.any([stop, AbortSignal.timeout(longestTransfer)])
@@ -76,8 +76,8 @@ export function createSharedSupply(
   const isExpected = ({ isWanted, known }: State) => (isWanted || known !== undefined) && !hasFailed(known)
 
   const report = (state: State, line: string) => {
-    if (state.told !== line) warn(line)
-    state.told = line
+    if (state.reported !== line) warn(line)
+    state.reported = line
   }
 
   /** Gets the bytes of an index, and uses it. @returns whether they are there */
@@ -91,7 +91,7 @@ export function createSharedSupply(
       await rename(part, file)
       index.use(file)
       if (background) note(`the search index${ofSet(index)} of another process is used: ${packagesIn(index)}`)
-      state.told = undefined
+      state.reported = undefined
       return true
     } finally {
       await rm(part, { force: true })
@@ -119,7 +119,7 @@ export function createSharedSupply(
         await shared.publish(nameOf(state), file, facts, transferring())
       }
       state.checkAt = performance.now() + intervals.check
-      state.told = undefined
+      state.reported = undefined
     } catch (error) {
       if (stop.aborted) return
       // What was made is stored as soon as that is possible.

@@ -155,12 +155,12 @@ export function describeSharedCache(name: string, open: () => Promise<Objects>):
       const strange = await openSigningKey(join(folder, 'other', 'key'), false)
       await rm(join(folder, 'other'), { recursive: true })
       const options = { key: strange, first: firstCreated(objects), spoolDirectory: folder }
-      const stranger = await openTestWorker(objects, options)
-      await assert.rejects(stranger.shared.lookUp([lib], {}), (error) => {
+      const otherWorker = await openTestWorker(objects, options)
+      await assert.rejects(otherWorker.shared.lookUp([lib], {}), (error) => {
         assert.match(String(error), /has \S+-lib without a signature by a trusted key/)
         return hasCode(error, 'STORE_UNAVAILABLE')
       })
-      await failsWith('STORE_UNAVAILABLE', stranger.upload())
+      await failsWith('STORE_UNAVAILABLE', otherWorker.upload())
       const trusting = await openTestWorker(objects, { ...options, trusted: [key.publicText] })
       assert.equal((await trusting.shared.lookUp([lib, app], {})).size, 2)
       assert.deepEqual(await spooled(), [])

@@ -137,8 +137,8 @@ export function createSharedCache(options: SharedCacheOptions): SharedCache {
       const deciding = new Map<StorePath, Promise<InCache>>()
       const visit = (facts: PathFacts): Promise<InCache> => {
         const { storePath, references } = facts
-        const begun = deciding.get(storePath)
-        if (begun) return begun
+        const inProgress = deciding.get(storePath)
+        if (inProgress) return inProgress
         const needed = references.flatMap((path) => (path === storePath ? [] : (byPath.get(path) ?? [])))
         const nar = uploadOnce(facts, demand)
         const decided = Promise.all([nar, ...needed.map(visit)]).then(([uploaded]) =>

@@ -108,8 +108,10 @@ describe('the public form of a failure', () => {
 
   it('has everything except secrets if the operator allows it', () => {
     const [, , message = ''] = table[0] ?? []
-    const told = open.failure(new NixeryError('PACKAGE_INVALID', `${message}\n/srv/sets/own hunter2`))
-    assert.equal(told.message, `${message}\n/srv/sets/own …`.replace('"s3cr3t"', '…'))
+    const publicFailure = open.failure(
+      new NixeryError('PACKAGE_INVALID', `${message}\n/srv/sets/own hunter2`),
+    )
+    assert.equal(publicFailure.message, `${message}\n/srv/sets/own …`.replace('"s3cr3t"', '…'))
   })
 
   it('has machine-readable details, but never text from Nix', () => {

@@ -58,7 +58,7 @@ describe('garbage collection alongside other machines', { skip: noPostgres, time
   it('marks first and deletes later, except what another machine has found in the meantime', async () => {
     await one.image('gone', ['a', 'shared'], 40)
     const kept = await one.image('kept', ['shared'], 1)
-    const stranger = await one.stranger('of another program', 40)
+    const unknownBlob = await one.unknownBlob('of another program', 40)
     // The other machine has it in memory.
     assert.equal(await two.blobs.find(digestOf('a')), 1)
     assert.deepEqual(
@@ -70,7 +70,7 @@ describe('garbage collection alongside other machines', { skip: noPostgres, time
     assert.equal((await one.stored()).includes(digestOf('a')), true)
     await until(() => isMarked(digestOf('a')))
     assert.equal(await isMarked(digestOf('shared')), false)
-    assert.equal(await isMarked(stranger), true)
+    assert.equal(await isMarked(unknownBlob), true)
     // It is notified, so that its next lookup removes the mark.
     await until(async () => {
       await two.blobs.find(digestOf('a'))

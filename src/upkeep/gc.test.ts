@@ -45,13 +45,13 @@ describe('garbage collection', () => {
 
   it('keeps images forever by default, and unknown blobs of any age', async () => {
     const old = await world.image('old', ['a'], 4_000)
-    const strange = await world.stranger('of the original', 4_000)
+    const unknown = await world.unknownBlob('of the original', 4_000)
     await world.layer('of a failed build', 1)
     await world.layer('of a running build')
     await gc()
     assert.deepEqual(
       await world.stored(),
-      [...digestsOf(old), strange, digestOf('of a running build')].sort(),
+      [...digestsOf(old), unknown, digestOf('of a running build')].sort(),
     )
   })
 
@@ -107,7 +107,7 @@ describe('garbage collection', () => {
   it('recovers images from their manifests when the catalog is lost, with the age of the new catalog', async () => {
     const image = await world.image('image', ['a', 'b'], 400)
     const index = await world.index([image], 400)
-    await world.stranger('nobody’s', 400)
+    await world.unknownBlob('nobody’s', 400)
     await world.catalog.close()
     for (const end of ['', '-wal', '-shm']) await rm(join(world.folder, `catalog.db${end}`), { force: true })
     const catalog = await openSqliteCatalog(join(world.folder, 'catalog.db'))
@@ -150,7 +150,7 @@ describe('garbage collection', () => {
 
   it('changes nothing in a dry run, with the same report', async () => {
     await world.image('old', ['a'], 40)
-    await world.stranger('{"layers":[],"config":{"digest":"sha256:x"}}', 40)
+    await world.unknownBlob('{"layers":[],"config":{"digest":"sha256:x"}}', 40)
     const initial = [await world.stored(), await imageKeys()]
     const planned = await gc({ keepDays: 30, dryRun: true })
     assert.deepEqual([await world.stored(), await imageKeys()], initial)

@@ -7,7 +7,7 @@ import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import { digestOf, parseDigest } from '../image/digest.ts'
 import { openFileStore } from '../store/fs.ts'
 import { collect, type CollectDeps } from './gc.ts'
-import { ago, bornAgo, digestsOf, openWorld, worldOver, type World } from './upkeep-testing.ts'
+import { ago, setCatalogAge, digestsOf, openWorld, worldOver, type World } from './upkeep-testing.ts'
 import { testKey } from '../catalog/keys-testing.ts'
 
 let directory: string
@@ -18,7 +18,7 @@ after(() => rm(directory, { recursive: true }))
 
 /** Creates images to remove, images that share layers with them, and unknown blobs; returns what must be kept. */
 async function populate(world: World): Promise<string[]> {
-  bornAgo(world.folder, 100)
+  setCatalogAge(world.folder, 100)
   const gone = await world.image('gone', ['shared', 'a', 'b'], 40)
   const stays = await world.image('stays', ['shared', 'c'], 40)
   await world.pulled('stays', 1)
@@ -27,7 +27,7 @@ async function populate(world: World): Promise<string[]> {
   await world.index([gone, stays], 40)
   const index = await world.index([stays], 40)
   await world.layer('of a failed build', 40)
-  await world.stranger('nobody’s', 40)
+  await world.unknownBlob('nobody’s', 40)
   return [...digestsOf(stays), index.digest].sort()
 }
 

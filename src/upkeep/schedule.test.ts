@@ -51,19 +51,19 @@ describe('periodic garbage collection', () => {
   })
 
   it('is aborted when it is stopped', async () => {
-    const begun = Promise.withResolvers<void>()
+    const started = Promise.withResolvers<void>()
     const upkeep = createUpkeep({
       interval: 0.001,
       collect: ({ signal }) =>
         new Promise((_, reject) => {
           signal?.addEventListener('abort', () => reject(new Error('aborted')))
-          begun.resolve()
+          started.resolve()
         }),
       done: assert.fail,
       failed: () => assert.fail(),
     })
     upkeep.start()
-    await begun.promise
+    await started.promise
     await upkeep.stop()
   })
 })

@@ -29,7 +29,7 @@ export type World = {
   image(name: string, layers: readonly string[], daysAgo?: number): Promise<Image>
   index(images: readonly Image[], daysAgo?: number): Promise<Part>
   /** Stores a blob that the catalog does not know, like one of the original or of another replica. */
-  stranger(text: string, daysAgo?: number): Promise<Digest>
+  unknownBlob(text: string, daysAgo?: number): Promise<Digest>
   age(digest: Digest, daysAgo: number): Promise<void>
   pulled(name: string, daysAgo: number): Promise<void>
   /** The digests of all stored blobs, sorted. */
@@ -37,7 +37,7 @@ export type World = {
 }
 
 /** Sets the creation time of the catalog. */
-export function bornAgo(folder: string, days: number): void {
+export function setCatalogAge(folder: string, days: number): void {
   const database = new Database(join(folder, 'catalog.db'))
   database.prepare("UPDATE about SET value = ? WHERE key = 'born'").run(String(ago(days)))
   database.close()
@@ -113,7 +113,7 @@ export function worldOver(folder: string, store: BlobStore, catalog: Catalog): W
       await age(part.digest, daysAgo)
       return part
     },
-    async stranger(text, daysAgo = 0) {
+    async unknownBlob(text, daysAgo = 0) {
       const digest = digestOf(text)
       await store.putBytes({ digest, size: Buffer.byteLength(text), mediaType }, Buffer.from(text))
       await age(digest, daysAgo)

@@ -7,11 +7,11 @@ import { describeSource } from './describe.ts'
 
 describe('the source', () => {
   it('is described immediately, and its revision is updated once per minute', async () => {
-    let [time, asked, revision] = [0, 0, Promise.resolve('one')]
+    let [time, calls, revision] = [0, 0, Promise.resolve('one')]
     const source = { description: 'git repository https://a:hunter2@b' }
     const tell = describeSource(
       source,
-      () => ((asked += 1), revision),
+      () => ((calls += 1), revision),
       plainTexts,
       () => time,
     )
@@ -19,12 +19,12 @@ describe('the source', () => {
     tell()
     await sleep(1)
     assert.equal(tell().revision, 'one')
-    assert.equal(asked, 1)
+    assert.equal(calls, 1)
     time = 60_000
     revision = Promise.reject(new NixeryError('SOURCE_UNREACHABLE', 'gone'))
     tell()
     await sleep(1)
     assert.equal(tell().revision, 'one', 'the last revision remains')
-    assert.equal(asked, 2)
+    assert.equal(calls, 2)
   })
 })

@@ -41,8 +41,8 @@ export const createImageRoute = (deps: ImageRouteDeps, make: Making): RouteTable
       request && {
         action: 'pull',
         subject: { imageRequest: request },
-        reply: readOnly(async (asked) => {
-          const parameters = new URLSearchParams(asked.query)
+        reply: readOnly(async (pageRequest) => {
+          const parameters = new URLSearchParams(pageRequest.query)
           const wanted = {
             tag: parameters.get('tag') ?? undefined,
             architecture: parameters.get('a') ?? undefined,
@@ -55,7 +55,7 @@ export const createImageRoute = (deps: ImageRouteDeps, make: Making): RouteTable
               built when you pull it: <a href="${address}">see how</a>.`
             return message(404, 'Not known yet', text)
           }
-          const host = registryHost(asked.header('host'))
+          const host = registryHost(pageRequest.header('host'))
           const options = {
             host,
             now: now(),
@@ -63,7 +63,7 @@ export const createImageRoute = (deps: ImageRouteDeps, make: Making): RouteTable
             showBuild: listBuilds,
             composer: address,
           }
-          return show(imagePage(frame, facts, options), 200, {}, asked)
+          return show(imagePage(frame, facts, options), 200, {}, pageRequest)
         }),
       }
     )

@@ -8,7 +8,7 @@ import { isComplete, type Image } from '../../src/builds/image.ts'
 import { createHasher } from '../../src/store/hasher.ts'
 import type { BlobStore } from '../../src/store/store.ts'
 import { collect } from '../../src/upkeep/gc.ts'
-import { bornAgo, digestsOf, openWorld, type World } from '../../src/upkeep/upkeep-testing.ts'
+import { setCatalogAge, digestsOf, openWorld, type World } from '../../src/upkeep/upkeep-testing.ts'
 import { createUses } from '../../src/upkeep/uses.ts'
 import { createRandom, type Random } from './random.ts'
 
@@ -58,7 +58,7 @@ async function oneRound(world: World, random: Random, figures: Figures): Promise
   const images: Image[] = []
   for (const name of ['a', 'b', 'c', 'd', 'e'])
     images.push(await world.image(name, ['shared', `${name}1`, `${name}2`], 40))
-  bornAgo(world.folder, 100)
+  setCatalogAge(world.folder, 100)
   const uses = createUses()
   const store = slow(world.store, random, random.chance(0.5) ? 1 + random.below(10) : Infinity)
   const hasher = createHasher(store)

@@ -98,7 +98,7 @@ describe('downloads in advance', () => {
   it('start with the largest, a few at a time, until they are stopped', async () => {
     const order: string[] = []
     const answers: (() => void)[] = []
-    const asked = (name: string, size: number) =>
+    const pathInCache = (name: string, size: number) =>
       inCache(pathOf(name), file(name.padEnd(size)), (nar) => {
         order.push(name)
         const { promise, resolve } = Promise.withResolvers<Buffer>()
@@ -107,9 +107,9 @@ describe('downloads in advance', () => {
       })[1]
     const room = { ...roomWith(1e6), downloads: createLimiter(downloadsAtOnce) }
     const ahead = createAhead(room, { onBytes() {}, onDownloaded() {} }, {})
-    for (let index = 0; index < downloadsAtOnce; index++) ahead.begin(asked(`${index}`, 1))
+    for (let index = 0; index < downloadsAtOnce; index++) ahead.begin(pathInCache(`${index}`, 1))
     for (const [name, size] of Object.entries({ small: 10, large: 3000, middle: 200, last: 5 }))
-      ahead.begin(asked(name, size))
+      ahead.begin(pathInCache(name, size))
     const until = async (count: number) => {
       while (order.length < count) await setImmediate()
       for (let turn = 0; turn < 20; turn++) await setImmediate()

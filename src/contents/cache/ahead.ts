@@ -52,14 +52,17 @@ export function createAhead(
   { urgency, onCome }: AheadOptions,
 ): Ahead {
   const waiting = new Set<InCache>()
-  const begun = new Map<StorePath, { readonly held: Promise<SpooledNar>; readonly ending: AbortController }>()
+  const started = new Map<
+    StorePath,
+    { readonly held: Promise<SpooledNar>; readonly ending: AbortController }
+  >()
   let running = 0
   let isOver = false
 
   /** Returns whether the download was started. */
   const download = (found: InCache): boolean => {
     const { storePath, narHash } = found.narinfo
-    if (begun.has(storePath) || room.ahead.has(narHash)) return false
+    if (started.has(storePath) || room.ahead.has(narHash)) return false
     // From a separate budget: if these downloads waited for space of others, or others for theirs, there could be a
     // deadlock.
     const giveBack = room.budgetAhead.takeNow(spooledSize(found, room))
@@ -88,7 +91,7 @@ export function createAhead(
       () => onCome?.(found),
       () => {}, // reported to the caller that takes it over
     )
-    begun.set(storePath, { held, ending })
+    started.set(storePath, { held, ending })
     return true
   }
   const next = () => {
@@ -111,9 +114,9 @@ export function createAhead(
       next()
     },
     take(path, { signal }) {
-      const found = begun.get(path)
+      const found = started.get(path)
       if (!found) return undefined
-      begun.delete(path)
+      started.delete(path)
       const { held, ending } = found
       if (!signal) return held
       const end = () => ending.abort(signal.reason)
@@ -123,8 +126,8 @@ export function createAhead(
     },
     async close() {
       stop()
-      const left = [...begun.values()]
-      begun.clear()
+      const left = [...started.values()]
+      started.clear()
       for (const { ending } of left) ending.abort()
       await Promise.all(left.map(({ held }) => held.then(({ release }) => release()).catch(() => {})))
     },

@@ -110,9 +110,9 @@ export function cacheOver(
         throw new CacheTrouble('it has no nix-cache-info, or does not show it without credentials')
       const storeDir = fieldOf(text, 'StoreDir')
       if (storeDir !== '/nix/store') {
-        const told =
+        const problem =
           storeDir === undefined ? 'its nix-cache-info has no StoreDir' : 'its store is not /nix/store'
-        throw new CacheTrouble(told)
+        throw new CacheTrouble(problem)
       }
       if (!before) kept?.write(file, text)
       const priority = fieldOf(text, 'Priority') ?? ''

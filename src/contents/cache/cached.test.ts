@@ -86,14 +86,14 @@ describe('contents from a binary cache', () => {
     const [path, found] = inCache(pathOf('l'), dir({ bin: dir({}) }))
     const { entries, text } = recordListing(entriesOf(narOf(dir({ bin: dir({}) })), path))
     for (const entry of entries) void entry
-    let asked = 0
+    let calls = 0
     const contents = contentsOf([[path, found]], {
-      listings: async () => new Map(void (asked += 1)),
+      listings: async () => new Map(void (calls += 1)),
       readListing: () => assert.fail('it has been read'),
     })
     contents.learn?.(path, text() ?? assert.fail('it is not large'))
     assert.deepEqual(await contents.list(path), ['bin'])
-    assert.equal(asked, 0)
+    assert.equal(calls, 0)
   })
 
   it('provide no listing of a path whose bytes do not match the signature', async () => {

@@ -49,16 +49,16 @@ export function cacheContents(
     // The first failure cancels the others; wait for them, because they have open files.
     const ending = new AbortController()
     const signal = demand.signal ? AbortSignal.any([demand.signal, ending.signal]) : ending.signal
-    const begun = wanted.map((path) => options.ahead?.take(path, { signal }))
+    const started = wanted.map((path) => options.ahead?.take(path, { signal }))
     const bytes = wanted.reduce(
-      (sum, path, index) => sum + (begun[index] ? 0 : spooledSize(inCache(path), room)),
+      (sum, path, index) => sum + (started[index] ? 0 : spooledSize(inCache(path), room)),
       0,
     )
     const space = bytes > 0 ? room.budget.take(bytes, signal) : Promise.resolve(() => {})
     const settled = await Promise.allSettled(
       wanted.map(async (path, index) => {
         try {
-          const already = begun[index]
+          const already = started[index]
           if (already) return await already
           await space
           return holding(await fetchNar(inCache(path), room, options, { ...demand, signal }), () => {})

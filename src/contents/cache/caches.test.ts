@@ -173,17 +173,17 @@ describe('binary caches', () => {
   })
 
   it('are walked along references: to themselves, in cycles, over several caches', async () => {
-    const told = (path: StorePath, references: StorePath[]) => ({
+    const narinfoOf = (path: StorePath, references: StorePath[]) => ({
       body: signer.narinfo(path, nar, { references }),
     })
-    const one = { ...info, [fileOf(a)]: told(a, [a, b]), [fileOf(c)]: told(c, [a]) }
-    const all = await open([one, { ...info, [fileOf(b)]: told(b, [c]) }])
+    const one = { ...info, [fileOf(a)]: narinfoOf(a, [a, b]), [fileOf(c)]: narinfoOf(c, [a]) }
+    const all = await open([one, { ...info, [fileOf(b)]: narinfoOf(b, [c]) }])
     const walked = await all.walk([a])
     assert.ok(walked instanceof Map)
     assert.deepEqual(new Set(walked.keys()), new Set([a, b, c]))
     const part = await open([one])
-    const lacking = await part.walk([a])
-    assert.ok('reasons' in lacking)
-    assert.equal(lacking.storePath, b)
+    const incomplete = await part.walk([a])
+    assert.ok('reasons' in incomplete)
+    assert.equal(incomplete.storePath, b)
   })
 })

@@ -95,7 +95,7 @@ export function createCaches(
 
   /** The available caches, lowest priority number first. */
   const usable = async (options: LookUpOptions): Promise<State[]> => {
-    const asked = states.map(async (state) => {
+    const pending = states.map(async (state) => {
       if (isPaused(state)) return []
       if (isKnown(state)) return [state]
       try {
@@ -106,7 +106,7 @@ export function createCaches(
         return []
       }
     })
-    const ready = (await Promise.all(asked)).flat()
+    const ready = (await Promise.all(pending)).flat()
     return ready.sort((a, b) => (a.about?.priority ?? 0) - (b.about?.priority ?? 0))
   }
 

@@ -37,13 +37,13 @@ const mostUnwritten = 500
 
 /** Reads and writes many files at once, because a closure has hundreds of them. */
 export function createFileCache(files: CacheFiles): FileCache {
-  let asked = new Map<string, PromiseWithResolvers<CacheFile | undefined>>()
+  let pending = new Map<string, PromiseWithResolvers<CacheFile | undefined>>()
   const unwritten = new Map<string, CacheFile>()
   let timer: NodeJS.Timeout | undefined
 
   const look = async () => {
-    const batch = asked
-    asked = new Map()
+    const batch = pending
+    pending = new Map()
     const found = new Map((await files.cacheFiles([...batch.keys()])).map((file) => [file.address, file]))
     for (const [address, { resolve }] of batch) resolve(found.get(address))
   }
@@ -51,14 +51,14 @@ export function createFileCache(files: CacheFiles): FileCache {
     const fresh = unwritten.get(address)
     if (fresh) return Promise.resolve(fresh)
     // Requests of the same walk are combined into one statement.
-    if (asked.size === 0) {
-      const batch = asked
+    if (pending.size === 0) {
+      const batch = pending
       setImmediate(() => {
         look().catch((error: unknown) => batch.forEach(({ reject }) => reject(error)))
       })
     }
-    const waiting = asked.get(address) ?? Promise.withResolvers<CacheFile | undefined>()
-    asked.set(address, waiting)
+    const waiting = pending.get(address) ?? Promise.withResolvers<CacheFile | undefined>()
+    pending.set(address, waiting)
     return waiting.promise
   }
   const flush = async (): Promise<void> => {

@@ -8,18 +8,18 @@ import { parseNetrc } from './netrc.ts'
 
 describe('parseCacheAddress', () => {
   it('parses URLs in Nix’s format', () => {
-    const told = (text: string) => {
+    const parse = (text: string) => {
       const found = parseCacheAddress(text)
       return found && { ...found, url: found.url.href }
     }
     const plain = { priority: undefined, trusted: false, authorization: undefined }
-    assert.deepEqual(told('https://cache.example.org'), {
+    assert.deepEqual(parse('https://cache.example.org'), {
       ...plain,
       url: 'https://cache.example.org/',
       name: 'https://cache.example.org',
     })
     assert.deepEqual(
-      told('http://me:pass%40@127.0.0.1:8080/a/b/?priority=10&trusted=true&want-mass-query=1#x'),
+      parse('http://me:pass%40@127.0.0.1:8080/a/b/?priority=10&trusted=true&want-mass-query=1#x'),
       {
         url: 'http://127.0.0.1:8080/a/b/',
         name: 'http://127.0.0.1:8080/a/b',
@@ -28,15 +28,15 @@ describe('parseCacheAddress', () => {
         authorization: `Basic ${Buffer.from('me:pass@').toString('base64')}`,
       },
     )
-    assert.equal(told('file:///srv/cache?trusted=0')?.url, 'file:///srv/cache/')
-    assert.equal(told('file:///srv/cache?trusted=0')?.trusted, false)
-    assert.equal(told('http://h?trusted=yes')?.trusted, true)
-    assert.equal(told('http://h?priority=-5')?.priority, -5)
-    assert.equal(told('http://h?priority=first')?.priority, undefined)
+    assert.equal(parse('file:///srv/cache?trusted=0')?.url, 'file:///srv/cache/')
+    assert.equal(parse('file:///srv/cache?trusted=0')?.trusted, false)
+    assert.equal(parse('http://h?trusted=yes')?.trusted, true)
+    assert.equal(parse('http://h?priority=-5')?.priority, -5)
+    assert.equal(parse('http://h?priority=first')?.priority, undefined)
     // Not percent-encoded.
-    assert.equal(told('http://me:50%@h')?.authorization, `Basic ${Buffer.from('me:50%').toString('base64')}`)
+    assert.equal(parse('http://me:50%@h')?.authorization, `Basic ${Buffer.from('me:50%').toString('base64')}`)
     for (const other of ['daemon', 'local', '/nix/store', 's3://bucket', 'ssh-ng://host', ''])
-      assert.equal(told(other), undefined, other)
+      assert.equal(parse(other), undefined, other)
   })
 })
 

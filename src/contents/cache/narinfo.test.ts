@@ -107,8 +107,11 @@ describe('a signature', () => {
   const text = signer.narinfo(path, Buffer.from('nar'), { references })
 
   it('covers path, hash, size and references', () => {
-    const told = fingerprintOf(parsed(text))
-    assert.match(told, new RegExp(`^1;${path};sha256:[0-9a-z]{52};3;${references.toSorted().join(',')}$`))
+    const fingerprint = fingerprintOf(parsed(text))
+    assert.match(
+      fingerprint,
+      new RegExp(`^1;${path};sha256:[0-9a-z]{52};3;${references.toSorted().join(',')}$`),
+    )
     assert.ok(isSigned(parsed(text), signer.keys))
     // Other fields may be changed in transit.
     assert.ok(isSigned(parsed(text.replace('none', 'xz')), signer.keys))

@@ -32,19 +32,19 @@ export async function walkCaches(
   const ending = new AbortController()
   const { signal: outer } = options
   const signal = outer ? AbortSignal.any([outer, ending.signal]) : ending.signal
-  let lacking: NotInCaches | undefined
+  let missing: NotInCaches | undefined
   let references = 0
   const places = createLimiter(lookUpsAtOnce)
 
   const end = (storePath: StorePath, reasons: readonly string[]) => {
-    lacking ??= { storePath, reasons }
+    missing ??= { storePath, reasons }
     ending.abort()
   }
   const visit = async (path: StorePath): Promise<void> => {
-    if (seen.has(path) || lacking) return
+    if (seen.has(path) || missing) return
     seen.add(path)
     if (seen.size > mostPaths) return end(path, [`the closure has more than ${mostPaths} paths`])
-    const answer = await places.run(async () => (lacking ? undefined : lookUp(path, { ...options, signal })))
+    const answer = await places.run(async () => (missing ? undefined : lookUp(path, { ...options, signal })))
     if (!answer) return
     if ('reasons' in answer) return end(path, answer.reasons)
     references += answer.narinfo.references.length
@@ -58,7 +58,7 @@ export async function walkCaches(
     await Promise.all(roots.map(visit))
   } catch (error) {
     outer?.throwIfAborted()
-    if (!lacking) throw error
+    if (!missing) throw error
   }
-  return lacking ?? found
+  return missing ?? found
 }

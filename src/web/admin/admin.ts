@@ -87,8 +87,11 @@ export function createAdmin(deps: AdminDeps, frame: Frame, show: Show): RouteTab
     checkToken(sent, (await sessionOf(request))?.csrf)
     return sent
   }
-  const told = (request: HttpRequest, what: 'created' | 'revoked', { id, name, groups, expires }: ShownKey) =>
-    audit?.({ event: 'key', request, what, key: id, user: name, groups, expires })
+  const recordKey = (
+    request: HttpRequest,
+    what: 'created' | 'revoked',
+    { id, name, groups, expires }: ShownKey,
+  ) => audit?.({ event: 'key', request, what, key: id, user: name, groups, expires })
 
   const create = async (request: HttpRequest): Promise<Reply> => {
     const sent = await fields(request)
@@ -96,13 +99,13 @@ export function createAdmin(deps: AdminDeps, frame: Frame, show: Show): RouteTab
     const typed = { name: field('name'), groups: field('groups'), expires: field('expires') }
     const made = await source.keys.create(typed)
     if ('problem' in made) return page(request, 400, { problem: made.problem, typed })
-    told(request, 'created', made.made)
+    recordKey(request, 'created', made.made)
     return page(request, 200, { made })
   }
   const revoke = async (request: HttpRequest): Promise<Reply> => {
     const revoked = await source.keys.revoke((await fields(request)).get('id') ?? '')
     if (!revoked) throw new NixeryError('REQUEST_INVALID', 'there is no such key')
-    told(request, 'revoked', revoked)
+    recordKey(request, 'revoked', revoked)
     return redirect(`${paths.page}#keys`)
   }
   const route = (
