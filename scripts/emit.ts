@@ -4,7 +4,8 @@ import { execa } from 'execa'
 import packageFile from '../package.json' with { type: 'json' }
 import { manPages } from './man-pages.ts'
 
-// Writes the program as JavaScript to dist/, for the npm package: Node does not run TypeScript below node_modules.
+// Writes the program as JavaScript to dist/, for the npm package: Node does not run TypeScript below node_modules. The
+// types are not checked again here: `npm run check` and `npm test` check them.
 
 const root = join(import.meta.dirname, '..')
 const dist = join(root, 'dist')
