@@ -17,6 +17,18 @@ import { CacheTrouble } from './trouble.ts'
 const { client, servers, serve, requests } = testTransports()
 const body = '0123456789'.repeat(10_000)
 
+/** The failure of a request whose response has begun: on a busy machine, none may begin in time. */
+async function failureInTheMiddle(work: () => Promise<unknown>): Promise<Error> {
+  for (;;) {
+    const error: unknown = await work().then(
+      () => assert.fail('it succeeded'),
+      (reason: unknown) => reason,
+    )
+    assert.ok(error instanceof CacheTrouble)
+    if (!error.message.startsWith('no data for')) return error
+  }
+}
+
 describe('a small file over HTTP', () => {
   it('is missing for 404, 410, and 403, as S3 says', async () => {
     for (const status of [404, 410, 403]) {
@@ -79,14 +91,10 @@ describe('a small file over HTTP', () => {
     try {
       const url = new URL(`http://127.0.0.1:${(slow.address() as AddressInfo).port}/x`)
       const http = httpTransport({ client, stall: 400, firstDelay: 1, authorization: () => undefined })
-      await assert.rejects(
-        http.small(url, 2000, undefined),
-        trouble(/a small file did not arrive within 0.4 s/),
-      )
-      const drain = async () => {
-        for await (const _ of http.bytes(url, undefined));
-      }
-      await assert.rejects(drain, trouble(/almost no data for 0.4 s/))
+      const whole = await failureInTheMiddle(() => http.small(url, 2000, undefined))
+      assert.match(whole.message, /a small file did not arrive within 0.4 s/)
+      const part = await failureInTheMiddle(() => textOf(http.bytes(url, undefined)))
+      assert.match(part.message, /almost no data for 0.4 s/)
     } finally {
       slow.closeAllConnections()
       slow.close()
