@@ -10,7 +10,7 @@ const rowsAtOnce = 500
 /** Pulls and their times. */
 export function pullsIn(
   db: Kysely<Tables>,
-): Pick<Catalog, 'rememberPulls' | 'rememberUses' | 'holds' | 'tags' | 'repositories' | 'mostPulled'> {
+): Pick<Catalog, 'rememberPulls' | 'rememberUses' | 'tags' | 'repositories' | 'mostPulled'> {
   return {
     async rememberPulls(pulls) {
       const records = newestOf(
@@ -78,23 +78,6 @@ export function pullsIn(
           }
         }
       })
-    },
-
-    async holds(repository, digest) {
-      // Images served before this table existed are in `pulls`, unless their tag was served with another image since.
-      const keys = db
-        .selectFrom('given')
-        .select('image')
-        .where('repository', '=', repository)
-        .union(db.selectFrom('pulls').select('image').where('repository', '=', repository))
-      const row = await db
-        .selectFrom('images')
-        .select('key')
-        .where('key', 'in', keys)
-        .where('image', 'like', `%"${digest}"%`)
-        .limit(1)
-        .executeTakeFirst()
-      return row !== undefined
     },
 
     async tags(repository, { after = '', limit }) {

@@ -4,7 +4,14 @@ import { readRows, sizeOf, textOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 
 /** The images of a name. */
-export function servedIn(db: Kysely<Tables>): Pick<Catalog, 'pulledImages' | 'servedImages'> {
+export function servedIn(db: Kysely<Tables>): Pick<Catalog, 'pulledImages' | 'servedImages' | 'holds'> {
+  // Images served before `given` existed are in `pulls`, unless their tag was served with another image since.
+  const keysOf = (repository: string) =>
+    db
+      .selectFrom('given')
+      .select('image')
+      .where('repository', '=', repository)
+      .union(db.selectFrom('pulls').select('image').where('repository', '=', repository))
   return {
     async pulledImages(repository, limit, parse) {
       const rows = await db
@@ -28,15 +35,10 @@ export function servedIn(db: Kysely<Tables>): Pick<Catalog, 'pulledImages' | 'se
     },
 
     async servedImages(repository, limit, parse) {
-      const keys = db
-        .selectFrom('given')
-        .select('image')
-        .where('repository', '=', repository)
-        .union(db.selectFrom('pulls').select('image').where('repository', '=', repository))
       const rows = await db
         .selectFrom('images')
         .select(['image', 'made_at'])
-        .where('key', 'in', keys)
+        .where('key', 'in', keysOf(repository))
         .orderBy('made_at', 'desc')
         .orderBy('key')
         .limit(limit)
@@ -46,6 +48,17 @@ export function servedIn(db: Kysely<Tables>): Pick<Catalog, 'pulledImages' | 'se
         const image = text === undefined ? undefined : parse(text)
         return image === undefined || madeAt === undefined ? undefined : { image, madeAt }
       })
+    },
+
+    async holds(repository, digest) {
+      const row = await db
+        .selectFrom('images')
+        .select('key')
+        .where('key', 'in', keysOf(repository))
+        .where('image', 'like', `%"${digest}"%`)
+        .limit(1)
+        .executeTakeFirst()
+      return row !== undefined
     },
   }
 }
