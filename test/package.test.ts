@@ -78,6 +78,7 @@ describe('the npm package', { timeout: 300_000 }, () => {
       mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
       cp "$2" root/root/package.deb; mount -t proc proc root/proc
       chroot root /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -euc '
+        rm --force /var/lib/man-db/auto-update # which reads all manual pages of the system, twice
         dpkg --install /root/package.deb >&2
         nixery --version
         su -s /bin/sh nixery -c "nixery --env-file /etc/nixery.env config"

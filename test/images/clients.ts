@@ -11,7 +11,7 @@ export type Row = {
   readonly runs: boolean
 }
 
-/** The installed runtimes; if `all`, also those of Debian sid. */
+/** The installed runtimes; if `all`, also buildah, which builds from the same storage as podman, and those of Debian sid. */
 export async function clientsOf(all: boolean): Promise<Row[]> {
   const releases = await allPrograms()
   return releases.flatMap((programs): Row[] => {
@@ -21,7 +21,7 @@ export async function clientsOf(all: boolean): Promise<Row[]> {
     const openers = {
       podman: openPodman,
       docker: openDocker,
-      buildah: openBuildah,
+      ...(all && { buildah: openBuildah }),
       containerd: openContainerd,
     }
     const newer = programs.suite === 'system' ? {} : { 'docker on containerd': openDockerOnContainerd }

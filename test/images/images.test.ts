@@ -14,8 +14,8 @@ import { base, buildAndRun, expectedOutput } from './dockerfile.ts'
 import { runGroup } from './run.ts'
 import { grouped } from './table.ts'
 
-// Runs images in real container runtimes: all cases in podman, and those about every image in the others. `npm run images`
-// runs all cases in all runtimes, including those of Debian sid.
+// Runs images in real container runtimes: all cases in podman, and those about every image in docker and containerd.
+// `npm run images` runs all cases in all runtimes, including those of Debian sid, and builds with buildah, too.
 
 const cases = [...system, ...packages, ...systems, ...foreign, ...odd]
 const all = process.env['NIXERY_IMAGES'] === 'all'
@@ -35,11 +35,14 @@ after(() => workspace.dispose())
 
 for (const { name, open, builds, runs } of await clientsOf(all)) {
   describe(name, () => {
-    const images = new Set([base, ...casesOf(name).map(({ image }) => image)])
+    const images = new Set([
+      ...(builds ? [base] : []),
+      ...(runs ? casesOf(name).map(({ image }) => image) : []),
+    ])
     let client: Awaited<ReturnType<typeof open>>
     before(async () => {
       client = await open(join(workspace.folder, name.replaceAll(' ', '-')))
-      for (const image of runs ? images : [base]) {
+      for (const image of images) {
         const pulled = await client.pull(`${server.address}/${image}`)
         assert.ok(pulled.ok, `${image}: ${pulled.output}`)
       }
