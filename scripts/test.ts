@@ -39,8 +39,8 @@ try {
       progress: say,
     })
   })
-  // More files than cores, because the tests of clients and daemons are idle for a third of their time.
-  const passed = await step('tests', () => runTests({ ...chosen, concurrency: 3 }))
+  // Twice as many files as cores: the tests of clients and daemons wait for a third of their time, and for the disk.
+  const passed = await step('tests', () => runTests({ ...chosen, concurrency: 4 }))
   if (!passed) process.exit(1)
 } catch (error) {
   if (error instanceof NixeryError) process.stderr.write(`test: ${error.message}\n${error.hint ?? ''}\n`)

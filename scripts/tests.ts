@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { globSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { isAbsolute, join, relative } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { shareProcesses } from './shared-processes.ts'
@@ -25,6 +25,9 @@ export function useCompileCache(): void {
   process.env['NODE_COMPILE_CACHE'] = compileCache
 }
 
+// How many of the slowest files a run lists.
+const slowestShown = 15
+
 const timeLimit = join(import.meta.dirname, 'time-limit.ts')
 
 /** Puts files that take minutes first, so that none of them runs alone at the end. */
@@ -33,12 +36,13 @@ const rankOf = (file: string): number =>
 
 /**
  * Runs tests and prints their results. At the end it lists the skipped tests with their reasons, which are easily
- * overlooked in a thousand lines.
+ * overlooked in a thousand lines, and the slowest files.
  * @returns whether some passed and none failed
  */
 export async function runTests({ patterns, shared = [], concurrency }: TestsOptions): Promise<boolean> {
   useCompileCache()
   const skipped: string[] = []
+  const durations: [file: string, seconds: number][] = []
   let failed = false
   let passed = 0
   const files = globSync(patterns)
@@ -57,11 +61,20 @@ export async function runTests({ patterns, shared = [], concurrency }: TestsOpti
     const reason = typeof skip === 'string' && skip !== '' ? skip : 'no reason given'
     skipped.push(`${file?.slice(process.cwd().length + 1) ?? ''}: ${name}: ${reason}`)
   })
+  // The runner reports each file as a test, too.
+  events.on('test:complete', ({ name, nesting, details }) => {
+    if (nesting === 0 && isAbsolute(name))
+      durations.push([relative(process.cwd(), name), details.duration_ms / 1000])
+  })
   const output = events.compose(spec)
   output.pipe(process.stdout, { end: false })
   await once(output, 'end')
   if (skipped.length > 0) process.stdout.write(`\nskipped (${skipped.length}):\n`)
   for (const line of skipped) process.stdout.write(`  ${line}\n`)
+  const slowest = durations.sort(([, a], [, b]) => b - a).slice(0, slowestShown)
+  process.stdout.write('\nslowest files:\n')
+  for (const [file, seconds] of slowest)
+    process.stdout.write(`  ${seconds.toFixed(1).padStart(6)} s  ${file}\n`)
   // Success needs at least one test: a pattern may match nothing.
   return !failed && passed > 0
 }
