@@ -70,6 +70,8 @@ export function recordListing(
     for (const entry of entries) {
       written += entry.path.length - entry.path.lastIndexOf('/') + 4
       if (entry.kind === 'symlink') written += entry.target.length
+      const textSize = textSizeOf(entry, rootPath)
+      written += textSize ?? 0
       if (written > largest) {
         root = undefined
         open.length = 0
@@ -89,12 +91,11 @@ export function recordListing(
       else {
         put(0)
         const { size } = entry.content
-        const isText = propagated.test(entry.path.slice(rootPath.length + 1)) && size <= largestText
         const capture = captured(
           entry.content.open.bind(entry.content),
-          isText ? size : programHeadSize,
+          textSize ?? programHeadSize,
           (bytes) => {
-            const kept = keptOf(bytes, isText)
+            const kept = keptOf(bytes, textSize !== undefined)
             if (kept) put(kept)
           },
         )
@@ -110,6 +111,13 @@ export function recordListing(
       return text.length > largest ? undefined : zstdCompressSync(text).toString('base64')
     },
   }
+}
+
+/** The size of a file that listings contain completely; undefined for any other entry. */
+function textSizeOf(entry: Entry, rootPath: string): number | undefined {
+  if (entry.kind !== 'file' || 'bytes' in entry.content) return undefined
+  const { size } = entry.content
+  return propagated.test(entry.path.slice(rootPath.length + 1)) && size <= largestText ? size : undefined
 }
 
 /** Passes a stream on, and reports its first bytes when they are complete. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { StorePath } from '../../image/store-path.ts'
-import { dir, file } from '../../layers/testing.ts'
+import { dir, file, type Tree } from '../../layers/testing.ts'
 import { createLimiter } from '../../queue/limiter.ts'
 import { tarBlocks } from '../../layers/archive.ts'
 import { describeListings } from '../conformance.ts'
@@ -156,6 +156,27 @@ describe('a listing', () => {
     }
     assert.equal(textOf(500), undefined)
     assert.notEqual(textOf(5000), undefined)
+  })
+
+  it('collects no more texts than it can contain', () => {
+    const texts = Array.from({ length: 20 }, (_, index): [string, Tree] => [
+      `propagated-${String(index).padStart(2, '0')}`,
+      file(Buffer.alloc(1000, 'x')),
+    ])
+    const tree = dir({ 'nix-support': dir(Object.fromEntries(texts)) })
+    const originals = new Map<string, object>()
+    const noted = function* () {
+      for (const entry of entriesOf(narOf(tree), pathOf('a'))) {
+        if (entry.kind === 'file') originals.set(entry.path, entry.content)
+        yield entry
+      }
+    }
+    const { entries, text } = recordListing(noted(), 5000)
+    const collected = [...entries].filter(
+      (entry) => entry.kind === 'file' && originals.get(entry.path) !== entry.content,
+    )
+    assert.equal(collected.length, 4)
+    assert.equal(text(), undefined)
   })
 
   it('that cannot be read is ignored', () => {

@@ -109,8 +109,9 @@ describe('a NAR', () => {
     assert.throws(() => tarOf(entriesOf(later, path, one.length)), /after its end/)
   })
 
-  it('with the longest link and the deepest folders is read', () => {
-    for (const any of [link('a'.repeat(4095)), nested(63)]) assert.ok(read(narOf(any)).length > 0)
+  it('with the longest link, the deepest folders or thousands of names is read', () => {
+    const many = dir(Object.fromEntries(Array.from({ length: 2000 }, (_, index) => [`n${index}`, file()])))
+    for (const any of [link('a'.repeat(4095)), nested(63), many]) assert.ok(read(narOf(any)).length > 0)
   })
 
   it('with too many names is refused before the rest of it is read', () => {

@@ -13,23 +13,24 @@ export function testTransports() {
   afterEach(async () => {
     await Promise.all(servers.splice(0).map((one) => one.close()))
   })
+  const serve = async (
+    answer: (path: string, nth: number, headers: IncomingHttpHeaders) => Reply | Promise<Reply>,
+    options: Partial<HttpOptions> = {},
+  ): Promise<Transport & { url(path?: string): URL }> => {
+    const opened = await openServer(answer)
+    servers.push(opened)
+    const defaults = { client, stall: 5000, firstDelay: 1, authorization: () => undefined }
+    return {
+      ...httpTransport({ ...defaults, ...options }),
+      url: (path = '/x') => new URL(path, opened.url),
+    }
+  }
   return {
     client,
     servers,
+    serve,
     /** The paths that the last server was asked for. */
     requests: (): readonly string[] => servers.at(-1)?.requests ?? [],
-    async serve(
-      answer: (path: string, nth: number, headers: IncomingHttpHeaders) => Reply | Promise<Reply>,
-      options: Partial<HttpOptions> = {},
-    ): Promise<Transport & { url(path?: string): URL }> {
-      const opened = await openServer(answer)
-      servers.push(opened)
-      const defaults = { client, stall: 5000, firstDelay: 1, authorization: () => undefined }
-      return {
-        ...httpTransport({ ...defaults, ...options }),
-        url: (path = '/x') => new URL(path, opened.url),
-      }
-    },
   }
 }
 
