@@ -13,7 +13,8 @@ describe('sweep', { skip: noPostgres, timeout: 60_000 }, () => {
   after(() => server.dispose())
 
   it('removes all that has expired, however much there is, and nothing else', async () => {
-    const { db, close } = await openTestFleet(await server.database(), { warn: assert.fail })
+    const fleet = await openTestFleet(await server.database(), { warn: assert.fail })
+    const { db } = fleet
     const add = (count: number, age: string) =>
       sql`
       insert into jobs (id, key, kind, needs, job, state, asked_at, ended_at, keep_until)
@@ -42,6 +43,6 @@ describe('sweep', { skip: noPostgres, timeout: 60_000 }, () => {
     await addEvents(2, '1 second')
     await sweep(db)
     assert.deepEqual(await numbers(), { jobs: 3, events: 2 })
-    await close()
+    await fleet.close()
   })
 })

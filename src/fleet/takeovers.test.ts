@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { sql } from 'kysely'
+import { updatesOf } from '../builds/builds-conformance.ts'
 import { readConfig } from '../config.ts'
 import { hasCode } from '../errors.ts'
 import { parseImageReference } from '../image/name.ts'
@@ -9,7 +10,7 @@ import { createLeases } from './leases.ts'
 import { until } from '../../test/support/until.ts'
 import { openTestFleet } from './testing.ts'
 import { periods } from './times.ts'
-import { createFence, type HeldLeases } from './worker-loop.ts'
+import { createFence, type HeldLeases } from './held-leases.ts'
 
 const hour = 3_600_000
 const options = { requestId: 'test' }
@@ -68,6 +69,42 @@ describe('builds of several workers', { skip: noPostgres, timeout: 60_000 }, () 
     await (
       await fleet.worker()
     ).fake.began
+    await fleet.close()
+  })
+
+  it('are continued by a worker that was too late to renew them, if no other has taken them', async () => {
+    const warnings: string[] = []
+    const warn = (line: string) => void warnings.push(line)
+    const fleet = await openTestFleet(await server.database(), { warn, lease: hour })
+    const front = await fleet.front()
+    const { fake, held, leases } = await fleet.worker()
+    const { id } = await front.submit(request, options)
+    const built = front.result(id)
+    built.catch(() => {})
+    await fake.began
+    const [job] = held.keys()
+    const row = async () => {
+      const { rows } = await sql<{ attempts: number; survived: number }>`
+        select attempts, survived from jobs where id = ${job}`.execute(fleet.db)
+      return rows[0]
+    }
+    // More often than workers may stop over it.
+    for (let times = 1; times <= 4; times += 1) {
+      await sql`update jobs set lease_until = now() - interval '1 second' where id = ${job}`.execute(fleet.db)
+      await sql`select pg_notify('nixery_jobs', '')`.execute(fleet.db)
+      await until(async () => (await row())?.survived === times, 'it has the job again')
+    }
+    assert.deepEqual(await row(), { attempts: 5, survived: 4 })
+    await createFence(held, leases, assert.fail)(job ?? '')
+    fake.end()
+    await assert.rejects(built, /it is over/)
+    assert.deepEqual(fake.started, ['a'])
+    const types = (await updatesOf(front, id)).map(({ type }) => type)
+    assert.equal(types.filter((type) => type === 'nix').length, 1)
+    assert.ok(
+      warnings.every((line) => line.includes('renewed too late')),
+      warnings.join(),
+    )
     await fleet.close()
   })
 

@@ -17,7 +17,8 @@ import { createTables } from './schema.ts'
 import { createSharedBuilds, type SharedBuilds } from './shared-builds.ts'
 import { sweep } from './sweep.ts'
 import { createWaiters } from './waiters.ts'
-import { createFence, startLoop, type HeldLeases, type WorkerLoop } from './worker-loop.ts'
+import { createFence, type HeldLeases } from './held-leases.ts'
+import { startLoop, type WorkerLoop } from './worker-loop.ts'
 import { createWorkers } from './workers.ts'
 
 type TestWorker = {

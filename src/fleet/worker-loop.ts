@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { hasCode, NixeryError } from '../errors.ts'
+import { hasCode } from '../errors.ts'
 import type { Listener } from '../postgres/listener.ts'
 import { createEventBuffer } from './event-buffer.ts'
 import { handOn } from './hand-on.ts'
 import type { JobKind } from './jobs.ts'
+import { noteLoss, type Held, type HeldLeases } from './held-leases.ts'
 import type { Lease, Leases } from './leases.ts'
 import { persist } from './persist.ts'
-import { runJob, type JobEnd, type RunDeps, type JobSignals } from './run-job.ts'
+import { runJob, type JobEnd, type RunDeps } from './run-job.ts'
 import { periods } from './times.ts'
 import type { LocalBuilds } from '../builds/local-builds.ts'
 
@@ -36,17 +37,6 @@ export type WorkerLoop = {
   close(): Promise<void>
 }
 
-type Held = {
-  readonly lease: Lease
-  readonly stop: AbortController
-  readonly signals: JobSignals
-  unwanted: number
-  /** When the last renewal was sent that succeeded, in milliseconds of this process. */
-  renewedAt: number
-}
-/** The jobs of this process, by id. */
-export type HeldLeases = Map<string, Held>
-
 /** The number of workers that may stop during one build before it is abandoned. */
 const mostStopped = 3
 /** The maximum number of concurrent jobs other than images, which are short. */
@@ -55,31 +45,6 @@ const mostShort = 16
 const longestClosing = 3_000
 
 const short: readonly JobKind[] = ['pin', 'ready', 'tags', 'recipes', 'revision']
-
-/** Reports a lost lease to the operator, and tells the next worker that the job did not crash this one. */
-function noteLoss({ lease, renewedAt }: Held, leases: Leases, warn: (line: string) => void): void {
-  const seconds = (performance.now() - renewedAt) / 1000
-  warn(`the lease of job ${lease.id} is lost, ${seconds.toFixed(1)} s after it was last renewed`)
-  leases.survived(lease).catch(() => {}) // the job is given up a little earlier
-}
-
-/**
- * Checks that a build still belongs to this worker before its image is recorded.
- * @throws CANCELLED if another worker has taken it over
- */
-export const createFence =
-  (held: HeldLeases, leases: Leases, warn: (line: string) => void) =>
-  async (build: string): Promise<void> => {
-    const mine = held.get(build)
-    const isMine = mine && (await persist(() => leases.holds(mine.lease), mine.stop.signal))
-    if (isMine) return
-    if (mine && held.get(build) === mine) {
-      held.delete(build)
-      noteLoss(mine, leases, warn)
-    }
-    mine?.stop.abort()
-    throw new NixeryError('CANCELLED', 'another worker has taken over this build')
-  }
 
 export function startLoop(deps: LoopDeps): WorkerLoop {
   const { leases, held, builds, warn, listener } = deps
@@ -97,10 +62,10 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
       await events.flush()
       // A job with a lost or released lease belongs to another worker.
       const isMine = held.get(lease.id) === mine
-      const final = isMine && (await handOn({ ...deps, events }, lease, ended, closing.signal))
+      const final = isMine && (await handOn({ ...deps, events }, mine.lease, ended, closing.signal))
       if (final) {
         const { outcome, keep, last } = final
-        await persist(() => leases.end(lease, outcome, keep, last), closing.signal)
+        await persist(() => leases.end(mine.lease, outcome, keep, last), closing.signal)
       }
     } catch (error) {
       warn(`cannot record the end of job ${lease.id}: ${String(error)}`)
@@ -111,6 +76,14 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
     }
   }
   const begin = (lease: Lease) => {
+    const late = held.get(lease.id)
+    if (late && !late.stop.signal.aborted) {
+      warn(`the lease of job ${lease.id} was renewed too late; this worker continues`)
+      leases.survived(lease).catch(() => {}) // as when a lease is lost
+      late.lease = lease
+      late.renewedAt = performance.now()
+      return
+    }
     const stop = new AbortController()
     const mine: Held = {
       lease,
@@ -166,11 +139,12 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
   // Front ends must not wait for a worker that takes no jobs.
   const here = () => (deps.mayTake() ? deps.presence.here() : deps.presence.gone())
   const renew = async () => {
-    const mine = [...held.values()]
+    const mine = [...held.values()].map((each) => [each, each.lease] as const)
     const sentAt = performance.now()
-    const renewed = mine.length > 0 ? await leases.renew(mine.map(({ lease }) => lease)) : new Map()
-    for (const each of mine) {
-      const state = renewed.get(each.lease.id)
+    const renewed = mine.length > 0 ? await leases.renew(mine.map(([, lease]) => lease)) : new Map()
+    for (const [each, lease] of mine) {
+      if (each.lease !== lease) continue // it has been taken again
+      const state = renewed.get(lease.id)
       if (!state) {
         if (held.get(each.lease.id) === each) {
           held.delete(each.lease.id)
