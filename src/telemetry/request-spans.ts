@@ -21,7 +21,7 @@ export type RequestSpans = {
   begin(request: Pick<HttpRequest, 'id' | 'method' | 'path' | 'header'>, scheme: 'http' | 'https'): void
   end(entry: AccessLogEntry): void
   /** The context of a request that is being handled, for what it causes. */
-  contextOf(requestId: string): Context | undefined
+  readonly contextOf: (requestId: string) => Context | undefined
 }
 
 // Those of RFC 9110 and RFC 5789. Clients may send any other, which must not become the name of a span.
