@@ -1,21 +1,26 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import { makeDeb } from '../scripts/deb-package.ts'
 import { canOverlay } from '../scripts/podman.ts'
 import { startServer } from '../scripts/server.ts'
+import { underSystemd } from './support/systemd.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 // Installs the result of `npm run pack` in an empty folder, with the system's Node and npm.
 
 const root = join(import.meta.dirname, '..')
 
+const packages =
+  '{ system, ... }: { hello = derivation { name = "hello"; inherit system; builder = "/bin/sh"; args = [ "-c" "echo hi >$out" ]; }; }'
+
 describe('the npm package', { timeout: 300_000 }, () => {
   let workspace: Workspace
   let folder: string
+  let deb: string | undefined
   before(async () => {
     workspace = await openWorkspace()
     folder = join(workspace.folder, 'empty')
@@ -64,7 +69,7 @@ describe('the npm package', { timeout: 300_000 }, () => {
   // Uses what the first test has compiled.
   it('can also be a Debian package, which leaves nothing after a purge', async (test) => {
     if (!(await canOverlay(join(workspace.folder, 'probe')))) return test.skip('overlays cannot be mounted')
-    const deb = await makeDeb(workspace.folder)
+    deb = await makeDeb(workspace.folder)
     // Half a minute, where it is installed.
     if (existsSync('/usr/bin/lintian')) {
       const { stdout, stderr } = await execa('lintian', ['--fail-on', 'none', deb])
@@ -98,5 +103,36 @@ describe('the npm package', { timeout: 300_000 }, () => {
       '/usr/share/bash-completion/completions/nixery',
       '/usr/share/man/man1/nixery.1.gz',
     ])
+  })
+
+  it('serves under systemd, with the additions to its unit that the guide shows', async (test) => {
+    if (process.env['NIXERY_CLIENTS'] !== 'all') return test.skip('npm run clients runs it')
+    if (!existsSync('/lib/systemd/systemd')) return test.skip('there is no /lib/systemd/systemd')
+    if (!(await canOverlay(join(workspace.folder, 'probe')))) return test.skip('overlays cannot be mounted')
+    deb ??= await makeDeb(workspace.folder)
+    const guide = await readFile(join(root, 'docs/running.md'), 'utf8')
+    const [additions = ''] = /(?<=^```ini\n)\[Service\]\n.*?LoadCredential=.*?(?=^```$)/ms.exec(guide) ?? []
+    const prepare = `
+      dpkg --install ${deb}
+      mkdir -p /srv/nixery /srv/packages /etc/systemd/system/nixery.service.d; chown nixery: /srv/nixery
+      echo '${packages}' >/srv/packages/default.nix
+      openssl req -x509 -newkey rsa:2048 -nodes -days 3 -subj /CN=localhost \
+        -keyout /etc/ssl/private/nixery.pem -out /etc/ssl/certs/nixery.pem
+      chmod 600 /etc/ssl/private/nixery.pem
+      printf '%s\n' NIXERY_PKGS_PATH=/srv/packages PORT=443 STORAGE_PATH=/srv/nixery >/etc/nixery.env
+      printf '%s' '${additions}' >/etc/systemd/system/nixery.service.d/local.conf`
+    const probe = `
+      systemd-run --quiet --setenv=NIX_CONFIG='build-users-group =
+      sandbox = false
+      substitute = false' nix-daemon
+      systemctl start nixery
+      get() { curl --silent --insecure --output /dev/null --write-out '%{http_code}\n' "https://127.0.0.1/$1"; }
+      until [ "$(get readyz)" = 200 ]; do systemctl --quiet is-active nixery; sleep 0.1; done
+      get v2/hello/manifests/latest
+      stat --format '%U %a' /srv/nixery/layers
+      su -s /bin/sh nixery -c 'cat /etc/ssl/private/nixery.pem' 2>/dev/null || echo 'the key is private'
+      systemctl stop nixery; systemctl show --property=Result --value nixery`
+    const printed = await underSystemd(join(workspace.folder, 'booted'), prepare, probe)
+    assert.equal(printed, '200\nnixery 750\nthe key is private\nsuccess\n')
   })
 })
