@@ -117,7 +117,7 @@ const pure = [
   'closure',
   'text',
   'rootfs',
-  'src/contents/follow.ts',
+  'src/contents/follow-links.ts',
   'src/layers/strategies.ts',
   'src/layers/archive.ts',
 ]

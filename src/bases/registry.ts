@@ -8,7 +8,7 @@ import { RegistryError } from '../push/errors.ts'
 import { refused } from '../push/refusal.ts'
 import { retrying } from '../push/retry.ts'
 import { createTransport, failure } from '../push/transport.ts'
-import { readConfig, type BaseConfig } from './config.ts'
+import { readBaseConfig, type BaseConfig } from './base-config.ts'
 import { BaseProblem } from './errors.ts'
 import { acceptedManifests, chooseManifest, readManifest, type LayerDescriptor } from './manifest.ts'
 
@@ -94,7 +94,7 @@ export function createBaseRegistry({ environment, firstDelay = 500 }: BaseRegist
         if (answer.status === 404)
           throw missing(`the config ${config.digest} of ${formatPinned(base)}`, client.host)
         if (answer.status !== 200) throw refused(client, 'its config', answer)
-        const read = readConfig(verified(answer.text, config.digest), platform)
+        const read = readBaseConfig(verified(answer.text, config.digest), platform)
         if (read.diffIds.length !== layers.length) {
           throw new BaseProblem(
             `its config has ${read.diffIds.length} layers, and its manifest of ${layers.length}`,

@@ -4,7 +4,7 @@ import { BaseProblem } from '../bases/errors.ts'
 import type { BaseRegistry } from '../bases/registry.ts'
 import { replaceFile } from '../fs/replace-file.ts'
 import { formatBase, parseBase } from '../image/base.ts'
-import { baseIn, withBase } from '../recipes/lock.ts'
+import { baseIn, withBase } from '../recipes/base-in-text.ts'
 import { formatOf, recipeFiles } from '../recipes/folder.ts'
 
 /** The result for the base of one file. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { dir, file, link } from '../layers/testing.ts'
-import { follow } from './follow.ts'
+import { followLinks } from './follow-links.ts'
 import { cachedListings } from './cached-listings.ts'
 import { memoryListings } from './testing.ts'
 
@@ -31,7 +31,7 @@ describe('once', () => {
     const { listings, looks, lists } = counted()
     const found = []
     for (const name of ['none', 'etc/x', 'share', 'bin/sh', 'lib/sh', 'bin/env', 'bin/perl', 'empty/x'])
-      found.push((await follow(listings, `${store}/p/${name}`, store))?.path.slice(store.length))
+      found.push((await followLinks(listings, `${store}/p/${name}`, store))?.path.slice(store.length))
     const sh = '/p/bin/sh'
     assert.deepEqual(found, [undefined, undefined, undefined, sh, sh, undefined, undefined, undefined])
     assert.deepEqual(looks, ['/p', '/p/none', '/p/bin', '/p/bin/sh', '/p/lib', '/p/empty', '/p/empty/x'])

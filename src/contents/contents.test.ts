@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { dir, file, link, make, raw, type Tree } from '../layers/testing.ts'
 import { describeListings } from './conformance.ts'
-import { follow } from './follow.ts'
+import { followLinks } from './follow-links.ts'
 import { localContents, memoryListings } from './testing.ts'
 
 let directory: string
@@ -29,7 +29,7 @@ describeListings('contents in memory', (trees) => {
   return { listings: memoryListings(byPath), store }
 })
 
-describe('follow', () => {
+describe('followLinks', () => {
   /** The system's own result on this machine; undefined outside of the store. */
   function systemFollows(path: string, store: string): string | undefined {
     try {
@@ -75,7 +75,7 @@ describe('follow', () => {
         for (const path of ['p', 'q', ...paths].map((one) => `${store}/${one}`)) {
           const expected = systemFollows(path, store)
           for (const listings of [localContents, memoryListings(trees)]) {
-            assert.equal((await follow(listings, path, store))?.path, expected, path)
+            assert.equal((await followLinks(listings, path, store))?.path, expected, path)
           }
         }
         rmSync(store, { recursive: true })
@@ -88,15 +88,15 @@ describe('follow', () => {
     const store = onDisk(new Map([['p', dir({ bin: dir({ sh: file() }) })]]))
     make(join(directory, 'profile'), link(`${store}/p`))
     make(`${store}/q`, dir({ out: link('../../profile/bin/sh'), in: link(`../../..${store}/p/bin`) }))
-    assert.equal(await follow(localContents, `${store}/q/out`, store), undefined)
-    assert.equal(await follow(localContents, store, store), undefined)
+    assert.equal(await followLinks(localContents, `${store}/q/out`, store), undefined)
+    assert.equal(await followLinks(localContents, store, store), undefined)
   })
 
   it('terminates for endless links', async () => {
     const chain = Array.from({ length: 60 }, (_, index) => [`l${index}`, link(`l${index + 1}`)])
     const long = dir({ ...(Object.fromEntries(chain) as Record<string, Tree>), l60: file() })
     const listings = memoryListings(new Map([['/nix/store/p', long]]))
-    assert.equal((await follow(listings, '/nix/store/p/l20', '/nix/store'))?.path, '/nix/store/p/l60')
-    assert.equal(await follow(listings, '/nix/store/p/l19', '/nix/store'), undefined)
+    assert.equal((await followLinks(listings, '/nix/store/p/l20', '/nix/store'))?.path, '/nix/store/p/l60')
+    assert.equal(await followLinks(listings, '/nix/store/p/l19', '/nix/store'), undefined)
   })
 })

@@ -1,4 +1,4 @@
-import { follow, type Place } from '../contents/follow.ts'
+import { followLinks, type Place } from '../contents/follow-links.ts'
 import type { StorePath } from '../image/store-path.ts'
 import type { Work } from './work.ts'
 
@@ -22,7 +22,7 @@ export async function* find(
   const findIn = async (storePath: StorePath): Promise<Match | undefined> => {
     for (const one of inside) {
       const path = `${storePath}/${one}`
-      const place = await follow(listings, path, store)
+      const place = await followLinks(listings, path, store)
       if (place && (await accept(place, path))) return { storePath, path, place }
     }
     return undefined

@@ -1,6 +1,6 @@
 import { basename, dirname, resolve } from 'node:path'
 import type { Listings } from '../contents/contents.ts'
-import { follow, type Place } from '../contents/follow.ts'
+import { followLinks, type Place } from '../contents/follow-links.ts'
 import { byText, type StorePath } from '../image/store-path.ts'
 import { shown, type Node, type Tree } from './work.ts'
 
@@ -214,7 +214,7 @@ async function directoriesOfPrograms(roots: readonly Directory[], context: Conte
 }
 
 const placesOf = (paths: readonly string[], { listings, store }: Context) =>
-  Promise.all(paths.map((path) => follow(listings, path, store)))
+  Promise.all(paths.map((path) => followLinks(listings, path, store)))
 
 /** The paths that are directories, or links to directories in the store. */
 const directories = async (paths: readonly string[], context: Context): Promise<Directory[]> =>
@@ -231,7 +231,7 @@ function directoriesIn(paths: readonly string[], places: readonly (Place | undef
 async function sameTarget(a: string, b: string, context: Context): Promise<boolean> {
   const { listings, store } = context
   const placeOf = async (path: string) =>
-    (await follow(listings, path, store))?.path ?? (await targetOf(path, context)) ?? path
+    (await followLinks(listings, path, store))?.path ?? (await targetOf(path, context)) ?? path
   return (await placeOf(a)) === (await placeOf(b))
 }
 
@@ -243,6 +243,6 @@ async function targetOf(path: string, context: Context): Promise<string | undefi
 
 /** The entry at a path, following links in its parents, but not itself. */
 async function entryAt(path: string, { listings, store }: Context) {
-  const parent = await follow(listings, dirname(path), store)
+  const parent = await followLinks(listings, dirname(path), store)
   return parent && (await listings.look(`${parent.path}/${basename(path)}`))
 }

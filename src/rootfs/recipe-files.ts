@@ -1,6 +1,6 @@
 import type { Listings } from '../contents/contents.ts'
 import type { Owner } from '../contents/entry.ts'
-import { follow, type Place } from '../contents/follow.ts'
+import { followLinks, type Place } from '../contents/follow-links.ts'
 import { NixeryError } from '../errors.ts'
 import { byText } from '../image/store-path.ts'
 import { directoryAt, isDirectory, isInBase, nodeAt, placeFor, putDirectory } from './tree.ts'
@@ -48,7 +48,7 @@ async function replace(work: Work, path: string, node: Node): Promise<void> {
 
 async function leadsToDirectory({ listings, store }: Work, node: Node | undefined): Promise<boolean> {
   if (node?.kind !== 'link') return false
-  return (await follow(listings, node.target, store))?.found.kind === 'directory'
+  return (await followLinks(listings, node.target, store))?.found.kind === 'directory'
 }
 
 async function merge(work: Work, path: string, node: Extract<Node, { kind: 'directory' }>): Promise<void> {
@@ -74,7 +74,7 @@ function createCopier(listings: Listings, store: string) {
     )
 
   const copy = async (path: string, how: How, place?: Place): Promise<Node> => {
-    const at = place ?? (await follow(listings, path, store))
+    const at = place ?? (await followLinks(listings, path, store))
     if (!at) throw new NixeryError('RECIPE_INVALID', `files: ${textOf(path)} does not exist in the store`)
     filesLeft -= 1
     if (filesLeft < 0) throw tooMuch(path)

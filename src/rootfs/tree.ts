@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import type { PlainEntry } from '../contents/entry.ts'
-import { follow } from '../contents/follow.ts'
+import { followLinks } from '../contents/follow-links.ts'
 import { byText } from '../image/store-path.ts'
 import { shown, type Node, type Tree, type Work } from './work.ts'
 
@@ -64,7 +64,7 @@ async function asDirectory(work: TreeContext, parent: Tree, name: string, path: 
 /** Links to the contents of the package's directory that a link points to; undefined for anything else. */
 export async function childrenOf({ listings, store }: TreeContext, node: Node): Promise<Tree | undefined> {
   if (node.kind !== 'link') return undefined
-  const place = await follow(listings, node.target, store)
+  const place = await followLinks(listings, node.target, store)
   if (place?.found.kind !== 'directory') return undefined
   const names = (await listings.list(place.path)).sort(byText)
   return new Map(names.map((name) => [name, { kind: 'link', target: `${node.target}/${name}` }]))
@@ -137,7 +137,7 @@ export async function nodeAt(work: TreeContext, path: string): Promise<Node | un
 
 /** Whether a package has an entry at a path, including links out of the store. */
 async function entryExists({ listings, store }: TreeContext, path: string): Promise<boolean> {
-  const parent = await follow(listings, posix.dirname(path), store)
+  const parent = await followLinks(listings, posix.dirname(path), store)
   if (parent?.found.kind !== 'directory') return false
   return (await listings.look(`${parent.path}/${posix.basename(path)}`)) !== undefined
 }

@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import { bytesText, counted } from '../text/amounts.ts'
 import type { BuildRecord } from './history.ts'
 import { refreshSeconds, type Frame, type Html, type Page } from './layout.ts'
-import { durationText, imageText, timeText } from './words.ts'
+import { durationText, imageText, timeText } from './times.ts'
 
 /**
  * The page of one build, at `/builds/<id>`. It reloads while the build runs.

@@ -8,7 +8,7 @@ import { unknownHost } from './host.ts'
 import type { Html } from './layout.ts'
 import { layersView } from './layers-view.ts'
 import { plainProgram, snippets } from './snippets.ts'
-import { imageText } from './words.ts'
+import { imageText } from './times.ts'
 
 /** The composed image: its name, packages and size, and how to use it. */
 export function imageSection(composed: Composed, host: string): Html {

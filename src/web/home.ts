@@ -8,7 +8,7 @@ import type { BuildRecord } from './history.ts'
 import { isLoopback, unknownHost } from './host.ts'
 import { hero } from './hero.ts'
 import type { Frame, Html, Page } from './layout.ts'
-import { ago, durationText, imageText } from './words.ts'
+import { ago, durationText, imageText } from './times.ts'
 
 export type Home = {
   /** From `registryHost`. */

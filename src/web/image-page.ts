@@ -5,7 +5,7 @@ import { isLoopback } from './host.ts'
 import type { ConfigFacts, ImageFacts } from './image.ts'
 import { type Frame, type Html, type Page } from './layout.ts'
 import { layersView, type ShownLayer } from './layers-view.ts'
-import { ago, imageText } from './words.ts'
+import { ago, imageText } from './times.ts'
 
 export type ImagePageOptions = {
   /** From `registryHost`. */

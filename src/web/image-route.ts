@@ -10,7 +10,7 @@ import { registryHost } from './host.ts'
 import { imageFacts, type ImageDeps } from './image.ts'
 import { imagePage } from './image-page.ts'
 import type { Frame, Html } from './layout.ts'
-import { imageText } from './words.ts'
+import { imageText } from './times.ts'
 
 export type ImageRouteDeps = Pick<ImageDeps, 'history' | 'platforms'> & {
   readonly images: Pick<ImageDeps, 'catalog' | 'read'>

@@ -1,4 +1,4 @@
-import { follow } from '../../contents/follow.ts'
+import { followLinks } from '../../contents/follow-links.ts'
 import type { StorePath } from '../../image/store-path.ts'
 import type { Work } from '../work.ts'
 
@@ -60,12 +60,12 @@ export async function versionsIn(
   pattern: string,
 ): Promise<string[]> {
   const isDirectory = async (path: string) =>
-    (await follow(listings, path, store))?.found.kind === 'directory'
+    (await followLinks(listings, path, store))?.found.kind === 'directory'
   const [before = '', after] = pattern.split('*')
   if (after === undefined) return (await isDirectory(`${storePath}/${pattern}`)) ? [''] : []
   const end = before.lastIndexOf('/')
   const prefix = before.slice(end + 1)
-  const folder = await follow(listings, `${storePath}/${before.slice(0, end)}`, store)
+  const folder = await followLinks(listings, `${storePath}/${before.slice(0, end)}`, store)
   if (folder?.found.kind !== 'directory') return []
   const versions: string[] = []
   for (const name of (await listings.list(folder.path)).sort()) {
@@ -83,7 +83,7 @@ export async function interpretersIn(
 ): Promise<StorePath[]> {
   const interpreters: StorePath[] = []
   for (const path of packages) {
-    const place = await follow(listings, `${path}/bin/${program}`, store)
+    const place = await followLinks(listings, `${path}/bin/${program}`, store)
     if (place?.found.kind === 'file' && place.found.program !== undefined) interpreters.push(path)
   }
   return interpreters

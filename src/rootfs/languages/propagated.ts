@@ -1,4 +1,4 @@
-import { follow } from '../../contents/follow.ts'
+import { followLinks } from '../../contents/follow-links.ts'
 import type { StorePath } from '../../image/store-path.ts'
 import type { Work } from '../work.ts'
 
@@ -19,7 +19,7 @@ export async function withPropagated({ packages, closure, listings, store }: Wor
   const reached = new Set(packages)
   for (const path of reached) {
     for (const name of propagationFiles) {
-      const place = await follow(listings, `${path}/nix-support/${name}`, store)
+      const place = await followLinks(listings, `${path}/nix-support/${name}`, store)
       if (place?.found.kind !== 'file') continue
       const text = (await listings.read(place.path, maxBytes)).toString('latin1')
       for (const word of text.split(/\s+/)) if (isKnown(word)) reached.add(word)

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { follow } from '../../contents/follow.ts'
+import { followLinks } from '../../contents/follow-links.ts'
 import { directoryAt, nodeAt, put } from '../tree.ts'
 import type { Work } from '../work.ts'
 
@@ -34,6 +34,6 @@ async function hasOwnPython(work: Work): Promise<boolean> {
 async function homeOf(work: Work): Promise<string | undefined> {
   const node = await nodeAt(work, '/bin/python3')
   if (node?.kind !== 'link') return undefined
-  const program = await follow(work.listings, node.target, work.store)
+  const program = await followLinks(work.listings, node.target, work.store)
   return program && dirname(program.path)
 }

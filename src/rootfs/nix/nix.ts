@@ -1,4 +1,4 @@
-import { follow } from '../../contents/follow.ts'
+import { followLinks } from '../../contents/follow-links.ts'
 import type { StorePath } from '../../image/store-path.ts'
 import { storePathsOf } from '../closure.ts'
 import { findFirst, isProgram } from '../find.ts'
@@ -49,7 +49,7 @@ function unreferenced({ closure }: Work): StorePath[] {
 async function shellOf(work: Work): Promise<{ program: string; needs: StorePath[] } | undefined> {
   const node = await nodeAt(work, '/bin/sh')
   if (node?.kind !== 'link') return undefined
-  const program = (await follow(work.listings, node.target, work.store))?.path
+  const program = (await followLinks(work.listings, node.target, work.store))?.path
   if (program === undefined) return undefined
   const own = work.closure.find(({ storePath }) => program.startsWith(`${storePath}/`))
   return own && { program, needs: storePathsOf(work.closure, own.storePath) }

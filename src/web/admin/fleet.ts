@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import type { JobOverview, Overview, ProcessOverview } from '../../fleet/overview.ts'
 import { counted } from '../../text/amounts.ts'
 import type { Html } from '../layout.ts'
-import { durationText, imageText } from '../words.ts'
+import { durationText, imageText } from '../times.ts'
 import { partOf, tableOf, type Read } from './parts.ts'
 
 /** The processes that share a database: what `nixery status` prints. */

@@ -42,7 +42,7 @@ const form = z.object({
 export type BaseConfig = { readonly config: ImageConfig; readonly diffIds: readonly Digest[] }
 
 /** Reads the config of an image (OCI image spec, config.md). @throws BaseProblem, also for another platform */
-export function readConfig(text: string, { os, architecture }: Platform): BaseConfig {
+export function readBaseConfig(text: string, { os, architecture }: Platform): BaseConfig {
   const read = parsed(form, jsonOf(text, 'its config'), 'its config')
   if (read.os !== os || read.architecture !== architecture) {
     throw otherPlatform(`it is for ${oneLine(`${read.os}/${read.architecture}`, 100)}`, architecture)

@@ -12,7 +12,7 @@ const maxLinks = 40
  * @param path absolute, in the store
  * @param store the store's folder, absolute: `/nix/store`
  */
-export async function follow(
+export async function followLinks(
   { look }: Pick<Listings, 'look'>,
   path: string,
   store: string,

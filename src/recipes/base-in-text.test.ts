@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { baseIn, withBase } from './lock.ts'
+import { baseIn, withBase } from './base-in-text.ts'
 import { parseRecipe } from './parse.ts'
 
 const pinned = `r.example/a:1@sha256:${'b'.repeat(64)}`
