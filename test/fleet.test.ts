@@ -75,7 +75,7 @@ describe('three front ends behind haproxy, and two workers', { skip: noPostgres,
     assert.deepEqual([digests.length, new Set(digests).size], [50, 1])
     const served = (one: Member) =>
       one.log.filter(({ msg, path }) => msg === 'answered' && String(path).includes('p1/p2')).length
-    await until(() => fronts.every((front) => served(front) > 0), 'all front ends were asked')
+    await until(() => fronts.every((front) => served(front) > 0), 'all front ends have served requests')
     const calls = await nix.started() // also of an evaluator that starts, and for the closure
     assert.equal(calls.filter((call) => call === 'nix-store --realise').length, 1)
     assert.equal(countLog(workers, /^names are looked up$/), 2) // p0 and p1/p2

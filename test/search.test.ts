@@ -104,7 +104,7 @@ may = ["list"]
     const [hello, plus] = (await search('q=greets')).packages
     assert.deepEqual(hello?.programs, ['hi'])
     assert.equal(hello?.version, '1.2.3')
-    // A single server has nobody to share it with.
+    // A single server does not share it.
     assert.deepEqual(await readdir(join(data, 'store', 'layers')), [])
     assert.deepEqual([hello?.homepage, plus?.homepage], [null, 'https://example.org/'])
   })

@@ -54,17 +54,17 @@ describe('builds of several workers', { skip: noPostgres, timeout: 60_000 }, () 
 
   it('are not taken by a worker that may take none', async () => {
     const fleet = await openTestFleet(await server.database(), { warn: assert.fail })
-    let asked = 0
+    let queries = 0
     const mayTake = () => {
-      asked += 1
+      queries += 1
       return false
     }
     const differing = await fleet.worker(systems, undefined, mayTake)
     const front = await fleet.front()
     const { id } = await front.submit(request, options)
     front.result(id).catch(() => {})
-    const asksBefore = asked
-    await until(() => asked > asksBefore + 1, 'it has looked for jobs')
+    const queriesBefore = queries
+    await until(() => queries > queriesBefore + 1, 'it has looked for jobs')
     assert.equal(differing.held.size, 0)
     await (
       await fleet.worker()
@@ -108,7 +108,7 @@ describe('builds of several workers', { skip: noPostgres, timeout: 60_000 }, () 
     await fleet.close()
   })
 
-  it('stay wanted as long as somebody waits', async () => {
+  it('stay wanted as long as a client waits', async () => {
     const fleet = await openTestFleet(await server.database(), { warn: assert.fail })
     const front = await fleet.front()
     const { fake, held } = await fleet.worker()

@@ -80,13 +80,13 @@ describe('rows of a fleet that cannot be read', { skip: noPostgres, timeout: 60_
       ['x', line('good')],
     ])
     await sql`update build_events set event = '{' where event like '%damaged%'`.execute(fleet.db)
-    const told: BuildEvent['type'][] = []
-    log.follow((_, { type }) => told.push(type))
+    const followed: BuildEvent['type'][] = []
+    log.follow((_, { type }) => followed.push(type))
     const failed = { type: 'failed', failure: { code: 'CANCELLED', message: 'x' }, ms: 1 } as const
     await leases.append([['x', failed]])
     const types = (await updatesOf({ events: (build) => log.read(build) }, 'x')).map(({ type }) => type)
     assert.deepEqual(types, ['started', 'nix', 'failed'])
-    await until(() => told.length === 3, 'the follower is told')
+    await until(() => followed.length === 3, 'the follower gets all events')
     await log.close()
     await listener.close()
     await fleet.close()

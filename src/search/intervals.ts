@@ -6,7 +6,7 @@ export const longestTransfer = 600_000
 
 /** The pace of a process that shares indexes, in milliseconds. */
 export type Intervals = {
-  /** Between looks at what others have made; `wait` while somebody waits for an index. */
+  /** Between checks for indexes that others have made; `wait` while a request waits for an index. */
   readonly look: number
   readonly wait: number
   /** Between checks of the revision. */

@@ -76,7 +76,7 @@ describe('search indexes that processes share', { timeout: 60_000 }, () => {
     await until(async () => !(await world.stored()).includes(old ?? ''))
     await isFound(one)
     assert.equal(await stored(), 2)
-    // Nobody makes an index of this set any more.
+    // No process makes an index of this set any more.
     await all.close()
     database.exec('update search_sets set wanted_at = wanted_at - 8 * 86400')
     database.close()

@@ -72,7 +72,7 @@ export function createSharedSupply(
   let mayLead: (() => boolean) | undefined
   let wake = Promise.withResolvers<void>()
 
-  /** Whether somebody wants the index, and it may arrive. */
+  /** Whether a request needs the index, and it may still arrive. */
   const isExpected = ({ isWanted, known }: State) => (isWanted || known !== undefined) && !hasFailed(known)
 
   const report = (state: State, line: string) => {

@@ -107,7 +107,7 @@ describe('garbage collection', () => {
   it('recovers images from their manifests when the catalog is lost, with the age of the new catalog', async () => {
     const image = await world.image('image', ['a', 'b'], 400)
     const index = await world.index([image], 400)
-    await world.unknownBlob('nobody’s', 400)
+    await world.unknownBlob('unreferenced', 400)
     await world.catalog.close()
     for (const end of ['', '-wal', '-shm']) await rm(join(world.folder, `catalog.db${end}`), { force: true })
     const catalog = await openSqliteCatalog(join(world.folder, 'catalog.db'))

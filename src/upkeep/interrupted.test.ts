@@ -27,7 +27,7 @@ async function populate(world: World): Promise<string[]> {
   await world.index([gone, stays], 40)
   const index = await world.index([stays], 40)
   await world.layer('of a failed build', 40)
-  await world.unknownBlob('nobody’s', 40)
+  await world.unknownBlob('unreferenced', 40)
   return [...digestsOf(stays), index.digest].sort()
 }
 

@@ -10,7 +10,7 @@ export type Preview = {
   readonly failure: string | undefined
 }
 
-// The pause between previews: at least so many milliseconds, and a multiple of the time that the last one took.
+// The pause between previews: a minimum in milliseconds, and a multiple of the duration of the last one.
 const [shortestPause, pauseFactor] = [60_000, 20]
 
 /**

@@ -18,18 +18,18 @@ describe('a large file over HTTP', () => {
   }
 
   it('resumes where the connection broke', async () => {
-    const asked: (string | undefined)[] = []
+    const ranges: (string | undefined)[] = []
     const resumable = { 'Accept-Ranges': 'bytes', ETag: '"1"' }
     const http = await serve((_path, nth, headers) => {
-      asked.push(headers.range)
+      ranges.push(headers.range)
       if (nth === 1) return { body, headers: resumable, cut: true }
       assert.equal(headers['if-range'], '"1"')
       return { ...part(headers), cut: nth < 4 }
     })
     assert.equal(await textOf(http.bytes(http.url(), undefined)), body)
-    assert.equal(asked.length, 4)
+    assert.equal(ranges.length, 4)
     assert.deepEqual(
-      asked.map((range) => range === undefined),
+      ranges.map((range) => range === undefined),
       [true, false, false, false],
     )
   })
@@ -49,13 +49,13 @@ describe('a large file over HTTP', () => {
     const noise = randomBytes(100_000).toString('latin1')
     const encoded = gzipSync(noise)
     const headers = { 'Accept-Ranges': 'bytes', 'Content-Encoding': 'gzip' }
-    const asked: (string | undefined)[] = []
+    const ranges: (string | undefined)[] = []
     const http = await serve((_path, nth, { range }) => {
-      asked.push(range)
+      ranges.push(range)
       return { body: encoded, headers, cut: nth === 1 }
     })
     assert.equal(await textOf(http.bytes(http.url(), undefined)), noise)
-    assert.deepEqual(asked, [undefined, undefined])
+    assert.deepEqual(ranges, [undefined, undefined])
   })
 
   it('is refused if it continues elsewhere than requested', async () => {
@@ -81,7 +81,7 @@ describe('a large file over HTTP', () => {
     }
   })
 
-  it('is requested again only after the time that the server asks for', async () => {
+  it('is requested again only after the time that the server demands', async () => {
     const times: number[] = []
     const http = await serve((_path, nth) => {
       times.push(performance.now())

@@ -29,7 +29,7 @@ export function testTransports() {
     client,
     servers,
     serve,
-    /** The paths that the last server was asked for. */
+    /** The paths that the last server received. */
     requests: (): readonly string[] => servers.at(-1)?.requests ?? [],
   }
 }

@@ -17,7 +17,7 @@ import { CacheTrouble } from './trouble.ts'
 const { client, servers, serve, requests } = testTransports()
 const body = '0123456789'.repeat(10_000)
 
-/** The failure of a request whose response has begun: on a busy machine, none may begin in time. */
+/** The failure of a request whose response has started: on a busy machine, none may start in time. */
 async function failureInTheMiddle(work: () => Promise<unknown>): Promise<Error> {
   for (;;) {
     const error: unknown = await work().then(
@@ -56,7 +56,7 @@ describe('a small file over HTTP', () => {
     assert.equal(requests().filter((path) => path === '/504').length, 5)
   })
 
-  it('is requested again when the server asks, but after ten seconds at the latest', () => {
+  it('is requested again when the server demands, but after ten seconds at the latest', () => {
     const waits = { '3': 3000, '3600': 10_000, '-5': 0, soon: 0, 'Fri, 31 Dec 2100 00:00:00 GMT': 10_000 }
     for (const [value, wait] of Object.entries(waits)) {
       const meaning = meaningOf({ status: 503, headers: { 'retry-after': value } })
