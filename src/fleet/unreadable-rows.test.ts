@@ -50,6 +50,17 @@ describe('rows of a fleet that cannot be read', { skip: noPostgres, timeout: 60_
     assert.deepEqual(warnings, [])
   })
 
+  it('of kinds that this version does not know are left to other workers', async () => {
+    const fleet = await openTestFleet(await server.database(), { warn: assert.fail })
+    await fleet.table.submit({ kind: 'revision', set: undefined }, 'waiting', options)
+    await sql`update jobs set kind = 'later', job = '{"kind":"later"}'`.execute(fleet.db)
+    const kinds = ['image', 'pin', 'revision'] as const
+    assert.equal(await createLeases(fleet, 'one', hour).claim(kinds, systems), undefined)
+    const { rows } = await sql`select state from jobs`.execute(fleet.db)
+    assert.deepEqual(rows, [{ state: 'queued' }])
+    await fleet.close()
+  })
+
   it('are no answers: what they were for is done again', async () => {
     const fleet = await openTestFleet(await server.database(), { warn: assert.fail })
     const leases = createLeases(fleet, 'one', hour)
