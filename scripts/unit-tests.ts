@@ -15,6 +15,7 @@ const needsMore = (file: string): boolean => needMore.has(file) || signs.test(re
  */
 export const slow: ReadonlySet<string> = new Set([
   'demo/program.test.ts', // packs the program and its modules
+  'src/contents/cache/xz.test.ts', // every way to expand xz
   'src/layers/archive.test.ts', // Python and GNU tar read each archive
   'src/layers/blocks.test.ts',
   'src/layers/compressor.test.ts', // every compressor
