@@ -140,7 +140,7 @@ describe('readConfig', () => {
       'igzip',
       '"igzip" is not supported any more: use libdeflate; blobs that igzip packed are still served',
     ],
-    ['S3_ENDPOINT', 'ftp://u:secret@h/x?sig=1', '"ftp://h/x?…" is not an http or https address'],
+    ['S3_ENDPOINT', 'ftp://u:secret@h/x?sig=1', '"ftp://h/x?…" is not an http or https URL'],
   ]
   for (const [name, value, message] of messages) {
     it(`says what ${name}=${value} should be`, () => {
@@ -156,7 +156,7 @@ describe('readConfig', () => {
           // Tokens are secret, so their value is not shown.
           assert.match(
             line,
-            /^ {2}[A-Z0-9_]+: (".*" is not |is needed|misleads|is for|has no effect|must be (a list of host=token|the address of a database))/,
+            /^ {2}[A-Z0-9_]+: (".*" is not |is needed|misleads|is for|has no effect|must be (a list of host=token|the URL of a database))/,
           )
           assert.ok(line.length < 300, line)
         }

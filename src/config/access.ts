@@ -1,4 +1,4 @@
-import { address, folder, oneOf } from './values.ts'
+import { folder, httpUrl, oneOf } from './values.ts'
 
 /** Authentication and access. */
 export const accessSettings = {
@@ -17,7 +17,7 @@ export const accessSettings = {
     .describe(
       'TOML file with rules, quotas and the issuers of accepted JWTs; without it, all authenticated clients may pull, build and list; reloaded when it changes; see access.md',
     ),
-  NIXERY_PUBLIC_URL: address
+  NIXERY_PUBLIC_URL: httpUrl
     .optional()
     .describe(
       'URL at which clients reach the server, such as `https://nixery.example.org`, for tokens and for logins with an OpenID provider; by default taken from the Host header of each request',

@@ -1,16 +1,16 @@
 import { z } from 'zod'
 import { oneOf, whole } from './values.ts'
 
-/** The address of a PostgreSQL database. An invalid one is not shown, because it may contain a password. */
+/** The URL of a PostgreSQL database. An invalid one is not shown, because it may contain a password. */
 const databaseUrl = z
   .string()
   .transform((text, context) => {
     const { protocol = '', pathname = '' } = URL.parse(text) ?? {}
     if (/^postgres(?:ql)?:$/.test(protocol) && pathname.length > 1) return text
-    context.addIssue('must be the address of a database, such as postgresql://user:password@host:5432/nixery')
+    context.addIssue('must be the URL of a database, such as postgresql://user:password@host:5432/nixery')
     return z.NEVER
   })
-  .meta({ form: 'the address of a PostgreSQL database' })
+  .meta({ form: 'the URL of a PostgreSQL database' })
 
 /** The location of the catalog. */
 export const databaseSettings = {

@@ -1,6 +1,6 @@
 import {
-  address,
   folder,
+  httpUrl,
   imageReferences,
   listOf,
   oneOf,
@@ -35,7 +35,7 @@ export const imageSettings = {
   NIXERY_BASE_SIZE: size
     .prefault('4GB')
     .describe('maximum size of a base image, both compressed and uncompressed'),
-  NIXERY_IMAGE_URL: address
+  NIXERY_IMAGE_URL: httpUrl
     .optional()
     .describe(
       'URL of a page about the images, for the label and annotation `org.opencontainers.image.url` of every image',

@@ -17,7 +17,7 @@ export const packageSettings = {
   NIXERY_CHANNEL: matching(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/, 'the name of a channel, branch, tag or commit')
     .optional()
     .describe('package set: a channel, branch, tag or commit of nixpkgs, such as `nixos-unstable`'),
-  NIXERY_CHANNEL_URL: matching(/^https?:\/\/.*\{channel\}/, 'an http address with {channel} in it')
+  NIXERY_CHANNEL_URL: matching(/^https?:\/\/.*\{channel\}/, 'an http URL with {channel} in it')
     .default('https://github.com/NixOS/nixpkgs/archive/{channel}.tar.gz')
     .describe('URL of a channel’s tarball; `{channel}` stands for its name'),
   NIXERY_CHANNEL_TAGS: pattern

@@ -1,4 +1,4 @@
-import { address, duration, flag, folder, oneOf, seconds, text } from './values.ts'
+import { duration, flag, folder, httpUrl, oneOf, seconds, text } from './values.ts'
 
 /** The store of blobs. */
 export const storageSettings = {
@@ -7,14 +7,14 @@ export const storageSettings = {
     .describe('where blobs are stored: `filesystem`, `gcs` or `s3`'),
   STORAGE_PATH: folder.optional().describe('folder of the filesystem store; in NIXERY_DATA if not set'),
   GCS_BUCKET: text.optional().describe('bucket in Google Cloud Storage'),
-  GCS_ENDPOINT: address.optional().describe('URL of a service with the Google Cloud Storage API'),
+  GCS_ENDPOINT: httpUrl.optional().describe('URL of a service with the Google Cloud Storage API'),
   GOOGLE_APPLICATION_CREDENTIALS: folder
     .optional()
     .describe(
       'key file of a service account, to sign the URLs of redirects; without it, the bucket must be public',
     ),
   S3_BUCKET: text.optional().describe('bucket in S3, or in a service with its API'),
-  S3_ENDPOINT: address.optional().describe('URL of that service; AWS if not set'),
+  S3_ENDPOINT: httpUrl.optional().describe('URL of that service; AWS if not set'),
   AWS_REGION: text.default('us-east-1').describe('region of the bucket'),
   S3_ACCESS_KEY: text
     .optional()

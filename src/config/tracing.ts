@@ -1,8 +1,8 @@
-import { address, text } from './values.ts'
+import { httpUrl, text } from './values.ts'
 
 /** Traces of builds. The names are those of OpenTelemetry. */
 export const tracingSettings = {
-  OTEL_EXPORTER_OTLP_ENDPOINT: address
+  OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl
     .optional()
     .describe(
       'OpenTelemetry collector that gets traces of requests and builds, by OTLP over HTTP, such as `http://localhost:4318`; no traces if not set',

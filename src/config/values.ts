@@ -71,8 +71,8 @@ export const flag = valueOf('true or false', (value) => {
 export const matching = (expression: RegExp, what: string) =>
   valueOf(what, (value) => (expression.test(value) ? value : undefined))
 
-/** An http or https address. */
-export const address = valueOf('an http or https address', (value) =>
+/** An http or https URL. */
+export const httpUrl = valueOf('an http or https URL', (value) =>
   /^https?:$/.test(URL.parse(value)?.protocol ?? '') ? value : undefined,
 )
 

@@ -66,7 +66,7 @@ const hashLength = 32
 /** How long a cache's `nix-cache-info` is valid. */
 const aboutLifetimes = { found: 7 * 24 * 3600_000, missing: 0 }
 
-/** Opens a cache at an http, https or file address. */
+/** Opens a cache at an http, https or file URL. */
 export function openCache(address: CacheAddress, options: CacheOptions & NetworkOptions): Cache {
   const { url: base } = address
   if (base.protocol === 'file:') {

@@ -53,7 +53,7 @@ export async function openCaches(
     const address = parseCacheAddress(text)
     if (!address)
       warn(
-        `${text.replace(/\/\/.*@/, '//…@').replace(/\?.*/, '')} is left to Nix: it is not an http, https or file address`,
+        `${text.replace(/\/\/.*@/, '//…@').replace(/\?.*/, '')} is left to Nix: it is not an http, https or file URL`,
       )
     return address ? [address] : []
   })
