@@ -118,6 +118,9 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
       return (await requestV2(server, `${name}/manifests/latest`, { headers })).response.status
     }
     const client = '192.0.2.1'
+    // Images of the second worker are others than those of the first.
+    await until(() => countLog([second], /^this worker takes no builds/) === 2, 'it differs again')
+    await until(() => countLog([first], /takes work again$/) === 1, 'the first worker is back')
     await until(async () => (await pullAs(client, front, 'd')) === 200, 'a worker takes builds')
     assert.equal(await pullAs(client, other, 'e'), 200)
     assert.deepEqual([await pullAs(client, front, 'd/e'), await pullAs(client, other, 'd/e')], [403, 403])
