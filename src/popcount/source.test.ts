@@ -77,9 +77,28 @@ describe('createPopularity', () => {
       popularity.stop()
       await server.close()
     }
-    const requestCount = tags.length
-    await sleep(100)
-    assert.equal(tags.length, requestCount, 'it has stopped')
+  })
+
+  it('sends no more requests after it was stopped', async () => {
+    const requests = { stopped: 0, running: 0 }
+    const server = await openServer((path) => {
+      requests[path === '/stopped.json' ? 'stopped' : 'running'] += 1
+      return { body: '{"a":1}' }
+    })
+    const stopped = await open(`${server.url}/stopped.json`, 0.01)
+    const running = await open(`${server.url}/running.json`, 0.01)
+    try {
+      await until(() => requests.stopped > 2)
+      stopped.stop()
+      const before = { ...requests }
+      await until(() => requests.running > before.running + 5)
+      // One request may have been on its way.
+      assert.ok(requests.stopped <= before.stopped + 1, `${requests.stopped - before.stopped} requests`)
+    } finally {
+      stopped.stop()
+      running.stop()
+      await server.close()
+    }
   })
 
   it('checks for new data only while it polls, or on demand', async (t) => {
