@@ -111,7 +111,7 @@ function options({ composition, platforms }: Composed): Html {
     </ul>
     <h2>Platform</h2>
     <ul class="chips">
-      ${toggle('platform-any', `of the server (${plain})`, composition.platform === undefined, addressOf(composition, { platform: undefined }))}
+      ${toggle('platform-any', `default (${plain})`, composition.platform === undefined, addressOf(composition, { platform: undefined }))}
       ${['amd64', 'arm64'].map((name) =>
         toggle(
           `platform-${name}`,
