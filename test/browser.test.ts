@@ -11,6 +11,7 @@ const body = String.raw`
   htop = described "htop" { description = "interactive viewer of processes"; mainProgram = "htop"; license = { spdxId = "GPL-2.0-only"; }; homepage = "https://example.org/"; };
   hello = described "hello" { description = "greets"; mainProgram = "hello"; };
   later = described "later" { description = "greets later"; };
+  soon = described "soon" { description = "will be pulled"; mainProgram = "soon"; };
   slow = run "slow" "echo begun; sleep 6; echo over; mkdir -p $out/bin; echo x > $out/bin/slow";
   bad = run "bad" "echo it is broken; exit 1";
 `
@@ -85,6 +86,45 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await page.goBack()
     await page.locator('#name', { hasText: 'hello/htop' }).waitFor()
     assert.deepEqual(errors, [])
+    await context.close()
+  })
+
+  it('look again for the size of an image, also when the server did not respond', async () => {
+    const { context, page } = await openView(browser, { width: 1280, colorScheme: 'light', scripts: 'on' })
+    await page.clock.install()
+    await page.goto(at('/compose?p=soon'))
+    await page.locator('.size', { hasText: 'Nobody has pulled soon' }).waitFor()
+    await page.evaluate('window.isSame = true')
+    let polls = 0
+    await page.route('**/compose?p=soon', (route) => {
+      polls += 1
+      if (polls === 1) return route.abort()
+      return polls === 2 ? route.fulfill({ status: 503 }) : route.continue()
+    })
+    assert.equal((await requestV2(server, 'soon/manifests/latest')).response.status, 200)
+    await until(async () => (await (await fetch(at('/compose?p=soon'))).text()).includes('class="treemap"'))
+    await until(async () => {
+      await page.clock.runFor(1_000)
+      return polls > 2
+    })
+    await page.locator('svg.treemap').waitFor()
+    assert.equal(await page.evaluate('window.isSame'), true, 'the page does not reload')
+    await context.close()
+  })
+
+  it('do not lose a click to a poll that is due before its answer', async () => {
+    const { context, page } = await openView(browser, { width: 1280, colorScheme: 'light', scripts: 'on' })
+    await page.clock.install()
+    await page.goto(at('/compose?p=no-such-package'))
+    const isDue = Promise.withResolvers<void>()
+    await page.route('**/compose?*use=podman', async (route) => {
+      await isDue.promise
+      await route.continue()
+    })
+    await page.getByRole('link', { name: 'Podman' }).click()
+    await page.clock.runFor(120_000)
+    isDue.resolve()
+    await page.locator('#snippet', { hasText: 'podman' }).waitFor()
     await context.close()
   })
 

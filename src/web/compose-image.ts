@@ -99,7 +99,7 @@ function size({ estimate, layers, composition, name }: Composed): Html | false {
   if (!estimate || estimate.failure) return false
   const { unknown, narSize, paths } = estimate
   if (!layers) {
-    return html`<section class="size">
+    return html`<section class="size" data-poll="less">
       <h3>Size</h3>
       <p>
         ${
@@ -110,11 +110,12 @@ function size({ estimate, layers, composition, name }: Composed): Html | false {
         }
         ${
           unknown.length > 0
-            ? html`Nobody has pulled ${listed(unknown)} from this revision so far. The size is known after the
-              first pull, which takes longer.`
-            : html`Nobody has pulled this image so far. The first pull packs it.`
+            ? html`Nobody has pulled ${listed(unknown)} from this revision, as far as the catalog knows. The
+              size is known after the first pull, which takes longer.`
+            : html`Nobody has pulled this image, as far as the catalog knows. The first pull packs it.`
         }
       </p>
+      <p class="small"><a id="size-again" href="${addressOf(composition)}" data-live>Look again</a></p>
     </section>`
   }
   const bytes = (some: typeof layers) => some.reduce((sum, { packed = 0 }) => sum + packed, 0)

@@ -7,6 +7,12 @@ let running
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer
 const key = 'nixery-images'
+// The number of polls in a row that failed or found nothing new, and its maximum: about eight minutes.
+let misses = 0
+const mostMisses = 12
+/** The HTML that each part had when it was shown. @type {WeakMap<Element, string>} */
+const shown = new WeakMap()
+for (const part of document.querySelectorAll('[data-part]')) shown.set(part, part.innerHTML)
 
 /**
  * @param {string} name
@@ -17,34 +23,50 @@ const partOf = (name, root = document) => root.querySelector(`[data-part="${name
 /**
  * Shows the page at a URL.
  * @param {string | URL} address
- * @param {'push' | 'replace' | 'none'} history
+ * @param {'push' | 'replace' | 'none' | 'poll'} history `poll` keeps the page if the server does not respond
  */
 async function show(address, history) {
   running?.abort()
+  clearTimeout(timer) // a poll must not abort what the reader has asked for
   const own = new AbortController()
   running = own
   document.body.setAttribute('aria-busy', 'true')
   try {
     const response = await fetch(address, { signal: own.signal, headers: { Accept: 'text/html' } })
-    if (!response.ok) throw new Error(String(response.status))
+    if (!response.ok) throw new Error(String(response.status), { cause: response.status })
     const page = new DOMParser().parseFromString(await response.text(), 'text/html')
     const focused = document.activeElement?.id
     for (const part of document.querySelectorAll('[data-part]')) {
       const next = partOf(part.getAttribute('data-part') ?? '', page)
-      if (next) part.replaceChildren(...next.childNodes)
+      // Polls leave what has not changed, which may be selected or opened.
+      if (!next || (history === 'poll' && next.innerHTML === shown.get(part))) continue
+      shown.set(part, next.innerHTML)
+      part.replaceChildren(...next.childNodes)
     }
     document.title = page.title
     if (history === 'push') window.history.pushState(null, '', address)
     if (history === 'replace') window.history.replaceState(null, '', address)
     if (focused && document.activeElement?.id !== focused) focusAgain(focused)
     if (history === 'push') remember()
+    misses = history === 'poll' && document.querySelector('[data-poll="less"]') ? misses + 1 : 0
     prepare()
-  } catch {
+  } catch (error) {
+    if (own.signal.aborted) return
+    if (history === 'poll' && mayPass(error)) {
+      misses += 1
+      return pollLater()
+    }
     // Let the browser load the page, or show the error.
-    if (!own.signal.aborted) window.location.assign(address)
+    window.location.assign(address)
   } finally {
     if (running === own) document.body.removeAttribute('aria-busy')
   }
+}
+
+/** Whether a server that is stopping or busy, or the network, may have caused an error. @param {unknown} error */
+function mayPass(error) {
+  const status = error instanceof Error && typeof error.cause === 'number' ? error.cause : 503
+  return status === 429 || status >= 500
 }
 
 /** @param {string} id of the element that had the focus before it was replaced */
@@ -66,9 +88,14 @@ function addressOf(form) {
 function prepare() {
   for (const button of document.querySelectorAll('button.copy')) button.removeAttribute('hidden')
   clearTimeout(timer)
-  if (document.querySelector('[data-poll]') && !document.hidden) {
-    timer = setTimeout(() => void show(window.location.href, 'none'), 2000)
-  }
+  if (document.querySelector('[data-poll]')) pollLater()
+}
+
+/** Polls after two seconds, later after each miss, and not at all after many. */
+function pollLater() {
+  clearTimeout(timer)
+  if (document.hidden || misses >= mostMisses) return
+  timer = setTimeout(() => void show(window.location.href, 'poll'), Math.min(2000 * 2 ** misses, 60_000))
 }
 
 /** Remembers which images the reader has. */
@@ -133,7 +160,6 @@ document.addEventListener('click', (event) => {
 document.addEventListener('submit', (event) => {
   if (!(event.target instanceof HTMLFormElement) || !event.target.matches('form[data-live]')) return
   event.preventDefault()
-  clearTimeout(timer)
   void show(addressOf(event.target), 'push')
 })
 
@@ -180,13 +206,12 @@ function listen() {
   })
   source.addEventListener('changed', () => {
     clearTimeout(timer)
-    timer = setTimeout(() => void show(window.location.href, 'none'), 300)
+    timer = setTimeout(() => void show(window.location.href, 'poll'), 300)
   })
   source.addEventListener('end', () => {
     source.close()
     log.removeAttribute('data-events')
-    clearTimeout(timer)
-    void show(window.location.href, 'none')
+    void show(window.location.href, 'poll')
   })
   source.addEventListener('error', () => {
     // The server has too many streams: reload the page instead.
@@ -195,7 +220,13 @@ function listen() {
   })
 }
 
-document.addEventListener('visibilitychange', listen)
+document.addEventListener('visibilitychange', () => {
+  listen()
+  // Hidden pages do not poll.
+  const isDue = misses > 0 || document.querySelector('[data-poll]')
+  misses = 0
+  if (isDue) pollLater()
+})
 listen()
 prepare()
 recall()
