@@ -73,6 +73,8 @@ export type FleetDeps = {
   /** Receives the events of all builds of the fleet, including the last hours. */
   readonly onBuild?: BuildListener | undefined
   readonly redactor: Redactor
+  /** The `traceparent` of a request that is being handled. */
+  readonly traceparentOf?: ((requestId: string) => string | undefined) | undefined
   readonly onRemembered?: (() => void) | undefined
   readonly onFailure?: ((build: string, error: unknown) => void) | undefined
   readonly note: (line: string) => void
@@ -116,6 +118,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
     recent: createRecent(blobs),
     pulls,
     retryLease: config.NIXERY_RETRY_LEASE,
+    traceparentOf: deps.traceparentOf,
     onRemembered: deps.onRemembered,
     onFailure: deps.onFailure,
   })

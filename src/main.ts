@@ -168,6 +168,7 @@ async function openFleetOf(
     uses,
     version,
     redactor: monitor.redactor,
+    traceparentOf: monitor.tracedRequests?.traceparentOf,
     onBuild: config.NIXERY_ROLE === 'worker' ? undefined : monitor.history.listener,
     onRemembered: () => monitor.metrics.hit('image'),
     onFailure: (build, error) => monitor.links.note(build, error),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { noPostgres } from '../src/postgres/testing.ts'
+import { openCollector } from '../src/telemetry/collector-testing.ts'
 import { cutOffWhilePacking, kill } from './reliability/fleet-faults.ts'
 import { folderIn, openFleetWorld, type FleetWorld, type Member } from './reliability/fleet-world.ts'
 import { runFleetFaults } from './reliability/fleet.ts'
@@ -25,6 +26,7 @@ describe('three front ends behind haproxy, and two workers', { skip: noPostgres,
   let workers: [Member, Member]
   let haproxy: Haproxy
   let nix: NixLog
+  let collector: Awaited<ReturnType<typeof openCollector>>
 
   before(async () => {
     workspace = await openWorkspace()
@@ -32,7 +34,11 @@ describe('three front ends behind haproxy, and two workers', { skip: noPostgres,
     nix = await openNixLog()
     const more = `slow = run "slow" "echo it has begun; ${gate.wait}; mkdir $out";
       nested = { recurseForDerivations = true; deep = run "deep" "mkdir $out"; };`
-    const settings = { PATH: `${nix.folder}:${process.env['PATH']}` }
+    collector = await openCollector()
+    const settings = {
+      PATH: `${nix.folder}:${process.env['PATH']}`,
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    }
     world = await openFleetWorld(workspace, { fronts: 3, workers: 2, images: 6, large: 1, more, settings })
     const of = (role: Member['role']) => world.members.filter((each) => each.role === role)
     fronts = of('front') as [Member, Member, Member]
@@ -47,6 +53,7 @@ describe('three front ends behind haproxy, and two workers', { skip: noPostgres,
     await world?.dispose()
     gate?.dispose()
     await nix?.close()
+    await collector?.close()
   })
 
   it('serve fifty pulls of one image with one call of Nix, and one manifest', async () => {
@@ -110,6 +117,18 @@ describe('three front ends behind haproxy, and two workers', { skip: noPostgres,
     assert.match(await textOf('/compose?p=p1&p=p2'), /Size and layers.*<svg/s)
     assert.match(await textOf('/compose?p=p1&p=other'), /Nobody has pulled other\/p1/)
     assert.match(await textOf('/'), /name="q"/)
+  })
+
+  it('trace builds on workers as children of the requests that caused them', async () => {
+    const isTraced = () => {
+      const spans = collector.spans()
+      const builds = spans.filter(({ attributes: { 'nixery.image': image } }) => image === 'p1/p2')
+      const causes = builds.map(({ parent, trace }) =>
+        spans.find((span) => span.id === parent && span.trace === trace && span.kind === 2),
+      )
+      return builds.length === 1 && causes.every((cause) => cause?.name.startsWith('GET /v2/'))
+    }
+    await until(isTraced, 'the collector has the trace')
   })
 
   it('find packages on every front end, in an index that one worker has made', async () => {

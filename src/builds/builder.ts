@@ -133,7 +133,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
     signal: () => AbortSignal,
     joined: (key: string) => void,
   ): Promise<BuiltImage> => {
-    const { together = onItsOwn(), mayStart } = caller
+    const { together = onItsOwn(), mayStart, traceparent } = caller
     if (readyOnly) {
       const existing = await ready(request, together)
       deps.onRemembered?.()
@@ -163,7 +163,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
       })
       const build = ids.get(key)
       if (build) {
-        deps.listener(build, { type: 'joined', request: id })
+        deps.listener(build, { type: 'joined', request: id, ...(traceparent && { traceparent }) })
         onJoin?.(build)
       }
       joined(key)

@@ -11,6 +11,8 @@ import type { QueuedBy } from './queue.ts'
 export type BuildOptions = {
   /** The caller's name for its request, for the log. */
   readonly requestId: string
+  /** The span of another process that caused the request, as in the W3C's header; it may be of any form. */
+  readonly traceparent?: string | undefined
   /**
    * How long the caller waits, in milliseconds; unlimited by default. After that the result is STILL_BUILDING, the build
    * continues, and the caller is expected to submit the same request again.

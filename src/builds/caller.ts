@@ -5,6 +5,8 @@ import type { OneRevision } from './one-revision.ts'
 export type Caller = {
   /** The id of its request, for the log. */
   readonly id: string
+  /** See `BuildOptions`. */
+  readonly traceparent?: string | undefined
   /** Fires when the caller disconnects. Read only if the request waits, like the limit, so both can be getters. */
   readonly signal?: AbortSignal
   /** How long the caller waits, in milliseconds. Then it gets STILL_BUILDING, while the build continues. */

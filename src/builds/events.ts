@@ -4,8 +4,8 @@ import type { StorePath } from '../image/store-path.ts'
 /** An event of a build. Times are in milliseconds. */
 export type BuildEvent =
   | { readonly type: 'started'; readonly image: string }
-  /** A request waits for the build, including the one that started it. */
-  | { readonly type: 'joined'; readonly request: string }
+  /** A request waits for the build, including the one that started it. For `traceparent` see `BuildOptions`. */
+  | { readonly type: 'joined'; readonly request: string; readonly traceparent?: string | undefined }
   /** Names are looked up in the package set, whether that succeeds or not. */
   | { readonly type: 'evaluating'; readonly names: number }
   | {

@@ -40,10 +40,14 @@ export function openFakeBuilds({
     },
   )
   const started: string[] = []
+  const traceparents: (string | undefined)[] = []
   const builds = createLocalBuilds({
     ...deps,
     ...more,
-    listener: (_, event) => void (event.type === 'started' && started.push(event.image)),
+    listener(_, event) {
+      if (event.type === 'started') started.push(event.image)
+      if (event.type === 'joined') traceparents.push(event.traceparent)
+    },
   })
-  return { builds, began: began.promise, end: () => end.resolve(), started, pins }
+  return { builds, began: began.promise, end: () => end.resolve(), started, traceparents, pins }
 }

@@ -48,10 +48,12 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
     known: builder.known,
 
     submit(request, options, pinnedRequest) {
-      const { requestId, limit, background = false, readyOnly = false, mayStart, group, build } = options
+      const { requestId, traceparent, limit, background = false, readyOnly = false } = options
+      const { mayStart, group, build } = options
       const id = submissions.add((leave, joined) =>
         builder.build(request, {
           id: requestId,
+          traceparent,
           limit,
           background,
           readyOnly,

@@ -11,7 +11,13 @@ import { isBuiltIn } from '../image/recipes.ts'
 /** The jobs of workers, as JSON. */
 export type Job =
   /** An image at the revision that `world` identifies (`worldOf`). */
-  | { readonly kind: 'image'; readonly request: ImageRequest; readonly world: string }
+  | {
+      readonly kind: 'image'
+      readonly request: ImageRequest
+      readonly world: string
+      /** The span of the request that has caused it; not part of its key. See `BuildOptions`. */
+      readonly traceparent?: string | undefined
+    }
   /** An image only if it exists, for clients that may not cause builds. */
   | { readonly kind: 'ready'; readonly request: ImageRequest }
   /** The current revision of a request's tag. */
@@ -133,8 +139,16 @@ const failureIn = ({ code, message, hint, detail }: z.infer<typeof failureForm>)
   ...(detail !== undefined && { detail }),
 })
 
+// Characters; those of today's version are 55.
+const longestTraceparent = 200
+
 const jobForm = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('image'), request: z.looseObject({}), world: z.string() }),
+  z.object({
+    kind: z.literal('image'),
+    request: z.looseObject({}),
+    world: z.string(),
+    traceparent: z.string().max(longestTraceparent).optional().catch(undefined), // no reason to refuse a build
+  }),
   ...(['ready', 'pin', 'tags'] as const).map((kind) =>
     z.object({ kind: z.literal(kind), request: z.looseObject({}) }),
   ),

@@ -101,7 +101,7 @@ async function answer(
 async function buildImage(
   deps: RunDeps,
   { id, background, attempt }: Lease,
-  { request, world }: Extract<Job, { kind: 'image' }>,
+  { request, world, traceparent }: Extract<Job, { kind: 'image' }>,
   signals: JobSignals,
 ): Promise<JobEnd> {
   const { builds, events } = deps
@@ -121,7 +121,7 @@ async function buildImage(
   }
   const { pinnedRequest } = pinned
   const submit = (inBackground: boolean) =>
-    builds.submit(request, { requestId: id, build: id, background: inBackground }, pinnedRequest)
+    builds.submit(request, { requestId: id, traceparent, build: id, background: inBackground }, pinnedRequest)
   const own = await submit(background)
   const submissions = [own.id]
   const follow = (more: { readonly id: string }): void => {

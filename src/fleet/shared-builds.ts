@@ -31,6 +31,8 @@ export type SharedBuildsDeps = {
   readonly pulls: Pick<Pulls, 'note'>
   /** How long a client still counts as waiting after a retry response, in seconds. */
   readonly retryLease: number
+  /** The span of a request that is being handled; see `BuildOptions`. */
+  readonly traceparentOf?: ((requestId: string) => string | undefined) | undefined
   /** Called for each image that is served from memory. */
   readonly onRemembered?: (() => void) | undefined
   /** Called with the build of each failure. */
@@ -218,7 +220,10 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
     },
     submit(request, options) {
       const together = togetherOf(options.group)
-      const id = submissions.add((leave, joined) => answer(request, options, { joined, leave, together }))
+      // Now, because a request that gets a retry response ends before its job is added.
+      const traceparent = options.traceparent ?? deps.traceparentOf?.(options.requestId)
+      const traced = { ...options, traceparent }
+      const id = submissions.add((leave, joined) => answer(request, traced, { joined, leave, together }))
       return Promise.resolve({ id })
     },
     async *events(id) {

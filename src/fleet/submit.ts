@@ -8,6 +8,7 @@ import type { Pin } from './pins.ts'
 
 type SubmitOptions = {
   readonly requestId: string
+  readonly traceparent?: string | undefined
   readonly want: Want
   readonly mayStart?: MayStart | undefined
   readonly signal: AbortSignal
@@ -27,7 +28,7 @@ export const createSubmit =
   async (
     request: ImageRequest,
     pin: Pin,
-    { requestId, want, mayStart, signal }: SubmitOptions,
+    { requestId, traceparent, want, mayStart, signal }: SubmitOptions,
   ): Promise<JobState | BuiltImage> => {
     let refusal: unknown
     const mayAdd = async () => {
@@ -38,7 +39,7 @@ export const createSubmit =
         throw error
       }
     }
-    const job = { kind: 'image', request, world: pin.world } as const
+    const job = { kind: 'image', request, world: pin.world, traceparent } as const
     try {
       return await table.submit(job, want, { requestId, window: windowOf(request, pin), mayAdd })
     } catch (error) {

@@ -60,7 +60,7 @@ export async function openTestFleet(
     renewals: renewals.db,
     table,
     blobs,
-    async front(): Promise<SharedBuilds> {
+    async front(traceparentOf?: (requestId: string) => string | undefined): Promise<SharedBuilds> {
       const waiters = createWaiters(table, listener)
       const log = openEventLog(db, listener)
       const ask = createAsk(table, waiters)
@@ -78,6 +78,7 @@ export async function openTestFleet(
         recent: createRecent(blobs as Partial<Blobs> as Blobs),
         pulls: { note() {} },
         retryLease: 600,
+        traceparentOf,
       })
     },
     /**

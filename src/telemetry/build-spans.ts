@@ -2,10 +2,11 @@ import type { Context, ContextAPI, Span, SpanAttributes, TraceAPI, Tracer } from
 import type { BuildEvent, BuildListener } from '../builds/events.ts'
 import { isNixeryError } from '../errors.ts'
 import type { Redactor } from '../text/redact.ts'
+import { parseTraceparent } from './traceparent.ts'
 
 /** The parts of `@opentelemetry/api` that make spans. */
 export type TraceApi = {
-  readonly trace: Pick<TraceAPI, 'getSpan' | 'setSpan'>
+  readonly trace: Pick<TraceAPI, 'getSpan' | 'setSpan' | 'wrapSpanContext'>
   readonly context: Pick<ContextAPI, 'active'>
   readonly SpanStatusCode: { readonly ERROR: number }
 }
@@ -17,7 +18,8 @@ type Open = { readonly root: Span; readonly inside: Context }
 /**
  * Makes a span `build` for each build, and in it one for each stage. Events report stages when they have ended, and how long
  * they took, so spans are made then, with the times of the stage. A build is part of the trace of the request that caused
- * it, and linked to those of the requests that joined it. Without a request of this process, it has its own trace.
+ * it, and linked to those of the requests that joined it. The request may be of another process, which has passed on its
+ * `traceparent`. Without a request, a build has its own trace.
  * @param contextOf the context of a request that is being handled
  * @param now milliseconds since 1970
  */
@@ -38,9 +40,13 @@ export function createBuildSpans(
     running.open = { root, inside: trace.setSpan(cause ?? context.active(), root) }
     return running.open
   }
-  const join = (build: string, running: Running, requestId: string) => {
+  const elsewhere = (traceparent: string | undefined): Context | undefined => {
+    const parent = parseTraceparent(traceparent)
+    return parent && trace.setSpan(context.active(), trace.wrapSpanContext(parent))
+  }
+  const join = (build: string, running: Running, requestId: string, traceparent: string | undefined) => {
     const cause = contextOf(requestId)
-    if (!running.open) opened(build, running, cause)
+    if (!running.open) opened(build, running, cause ?? elsewhere(traceparent))
     else if (cause) trace.getSpan(cause)?.addLink({ context: running.open.root.spanContext() })
   }
 
@@ -111,7 +117,7 @@ export function createBuildSpans(
     }
     const running = builds.get(build)
     if (!running) return
-    if (event.type === 'joined') join(build, running, event.request)
+    if (event.type === 'joined') join(build, running, event.request, event.traceparent)
     else take(build, opened(build, running), event)
   }
 }

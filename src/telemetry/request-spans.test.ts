@@ -186,4 +186,35 @@ describe('spans of requests', () => {
     ] as const
     for (const [kind, path, route] of rows) assert.equal(httpRoute(kind, path), route, path)
   })
+
+  it('have builds of other processes in them, which get their traceparent', async () => {
+    const digest = digestOf('x')
+    let passedOn: string | undefined
+    const [request] = await withTracing(({ requests }) => {
+      requests.begin(requestOf('a', '/v2/git/manifests/latest', { traceparent }), 'https')
+      passedOn = requests.traceparentOf('a')
+      requests.end(entryOf('a', '/v2/git/manifests/latest'))
+      assert.equal(requests.traceparentOf('a'), undefined)
+    })
+    const builds = await withTracing(({ onBuild }) => {
+      for (const [build, cause] of [
+        ['one', passedOn],
+        ['two', undefined],
+        ['three', `${passedOn}-more`],
+      ] as const) {
+        onBuild(build, { type: 'started', image: 'git' })
+        onBuild(build, { type: 'joined', request: build, traceparent: cause })
+        onBuild(build, { type: 'joined', request: build, traceparent })
+        onBuild(build, { type: 'finished', digest, ms: 1 })
+      }
+    })
+    assert.deepEqual(
+      builds.map(({ trace, parent }) => [trace === theirTrace, parent]),
+      [
+        [true, request?.id],
+        [false, undefined],
+        [false, undefined],
+      ],
+    )
+  })
 })

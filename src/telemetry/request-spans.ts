@@ -6,6 +6,7 @@ import type { Redactor } from '../text/redact.ts'
 import { isOrdinary } from './error-facts.ts'
 import { httpRoute } from './http-route.ts'
 import { longestShown } from './log.ts'
+import { formatTraceparent, parseTraceparent } from './traceparent.ts'
 
 /** The parts of `@opentelemetry/api` that spans of requests need. */
 export type RequestTraceApi = {
@@ -22,6 +23,8 @@ export type RequestSpans = {
   end(entry: AccessLogEntry): void
   /** The context of a request that is being handled, for what it causes. */
   readonly contextOf: (requestId: string) => Context | undefined
+  /** The same as a W3C `traceparent`, for what it causes in other processes. */
+  readonly traceparentOf: (requestId: string) => string | undefined
 }
 
 // Those of RFC 9110 and RFC 5789. Clients may send any other, which must not become the name of a span.
@@ -89,16 +92,11 @@ export function createRequestSpans(
       span.end()
     },
     contextOf: (requestId) => open.get(requestId)?.inside,
+    traceparentOf(requestId) {
+      const found = open.get(requestId)
+      return found && formatTraceparent(found.span.spanContext())
+    },
   }
 }
 
 const methodOf = (method: string): string => (methods.has(method) ? method : 'HTTP')
-
-/** The parent of a request (w3.org/TR/trace-context, "traceparent Header"); undefined if it has none or an invalid one. */
-function parseTraceparent(text: string | undefined) {
-  const [, version, traceId = '', spanId = '', flags = '', rest] =
-    /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/.exec(text?.trim() ?? '') ?? []
-  if (version === undefined || version === 'ff' || (version === '00' && rest !== undefined)) return undefined
-  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined
-  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & 1, isRemote: true }
-}
