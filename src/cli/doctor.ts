@@ -13,6 +13,7 @@ import { checkRecipeFolders, checkSetRecipes } from './doctor/recipes.ts'
 import { checkRepositories } from './doctor/repositories.ts'
 import { checkServer } from './doctor/server.ts'
 import { checkStorage } from './doctor/storage.ts'
+import { findingText } from './doctor/text.ts'
 
 export const setUp = defineCommand({ usesFolders: true, run })
 
@@ -22,7 +23,7 @@ async function run(context: CommandContext): Promise<void> {
   const groups = await Promise.all(checksOf(config, context.signal))
   const findings = groups.flat()
   context.signal.throwIfAborted()
-  context.print(findings, findings.map(lines).join('\n'))
+  context.print(findings, findings.map((finding) => findingText(finding, widthOf(process.stdout))).join('\n'))
   const problems = findings.filter(({ state }) => state === 'problem').length
   const warnings = findings.filter(({ state }) => state === 'warning').length
   if (problems > 0) {
@@ -53,10 +54,6 @@ const checksOf = (config: Config, signal: AbortSignal): Promise<Finding[]>[] => 
 const isProxied = (environment: Readonly<Record<string, string | undefined>>): boolean =>
   Object.entries(environment).some(([name, value]) => /^(https?|all)_proxy$/i.test(name) && value)
 
-const marks = { ok: 'ok', warning: 'warning', problem: 'PROBLEM' } as const
-
-const lines = ({ about, state, message, fix }: Finding): string => {
-  const indented = message.replaceAll('\n', `\n${' '.repeat(21)}`)
-  const line = `${about.padEnd(10)} ${marks[state].padEnd(9)} ${indented}`
-  return fix === undefined ? line : `${line}\n${' '.repeat(21)}to fix: ${fix}`
-}
+/** The width of a terminal; other output is not wrapped. */
+const widthOf = ({ isTTY, columns }: typeof process.stdout): number =>
+  isTTY && columns > 0 ? columns : Infinity

@@ -6,6 +6,7 @@ import { checkDisk } from './disk.ts'
 import { hostOf } from './network.ts'
 import { checkNix, findingsOf } from './nix.ts'
 import { checkPackages } from './packages.ts'
+import { findingText } from './text.ts'
 
 describe('hostOf', () => {
   const table: [address: string, host: string | undefined, port?: number][] = [
@@ -76,6 +77,32 @@ describe('checkClients', () => {
   it('reports files that clients cannot read', () => {
     assert.deepEqual(states(['registries.conf', '[[registry]']), ['ok', 'warning', 'warning'])
     assert.equal(checkClients(config, { docker: '{', containers: [] })[0]?.state, 'warning')
+  })
+})
+
+describe('the text of a finding', () => {
+  const finding = {
+    about: 'clients',
+    state: 'warning',
+    message: 'podman pulls over TLS from 127.0.0.1:8080\nand says: no',
+    fix: 'use --tls-verify=false, or run: mkdir -p ~/.config/containers/registries.conf.d && echo done',
+  } as const
+
+  it('is wrapped to the width of the terminal and indented, but commands stay whole', () => {
+    assert.deepEqual(findingText(finding, 60).split('\n'), [
+      'clients    warning   podman pulls over TLS from',
+      '                     127.0.0.1:8080',
+      '                     and says: no',
+      '                     to fix: use --tls-verify=false, or run:',
+      '                     mkdir -p ~/.config/containers/registries.conf.d && echo done',
+    ])
+    assert.ok(findingText({ ...finding, fix: 'none' }, 1).includes('\n                     127.0.0.1:8080'))
+  })
+
+  it('is not wrapped elsewhere', () => {
+    const [first, , fix] = findingText(finding, Infinity).split('\n')
+    assert.equal(first, `clients    warning   ${finding.message.split('\n')[0]}`)
+    assert.equal(fix, `                     to fix: ${finding.fix}`)
   })
 })
 
