@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { after, before, describe, it } from 'node:test'
 import { readConfig } from './config.ts'
 import { previewCleanup, type PreviewOptions } from './gc-preview.ts'
@@ -32,6 +33,17 @@ describe('a preview of a garbage collection', () => {
       const { imagesRemoved, images } = await previewCleanup(options)
       assert.deepEqual([imagesRemoved, images.length], [3, 2])
     }
+  })
+
+  it('runs the program from a folder whose name has other characters', async () => {
+    const copy = join(folder, 'a folder, 100%')
+    await cp(import.meta.dirname, join(copy, 'src'), { recursive: true })
+    for (const name of ['package.json', 'node_modules']) {
+      await symlink(join(import.meta.dirname, '..', name), join(copy, name))
+    }
+    const module = pathToFileURL(join(copy, 'src', 'gc-preview.ts')).href
+    const { previewCleanup: inCopy } = (await import(module)) as { previewCleanup: typeof previewCleanup }
+    assert.equal((await inCopy(options)).imagesRemoved, 3)
   })
 
   it('fails with the reason when it needs too much memory or time, or the settings are wrong', async () => {

@@ -1,5 +1,5 @@
 import { constants, setPriority } from 'node:os'
-import { extname } from 'node:path'
+import { extname, join } from 'node:path'
 import { execa, type Options } from 'execa'
 import { NixeryError } from './errors.ts'
 import type { Collected } from './upkeep/collected.ts'
@@ -23,7 +23,7 @@ export type PreviewOptions = {
  */
 export async function previewCleanup(options: PreviewOptions): Promise<Collected> {
   const { environment, listed, memory, timeout, signal } = options
-  const program = new URL(`cli/main${extname(import.meta.filename)}`, import.meta.url).pathname
+  const program = join(import.meta.dirname, 'cli', `main${extname(import.meta.filename)}`)
   const command = ['gc', '--dry-run', '--json', '--list', String(listed)]
   const settings = {
     env: environment,
