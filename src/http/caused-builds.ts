@@ -22,11 +22,14 @@ export function buildsFor(
   return {
     async submit(imageRequest, options) {
       let place: BuildPlace | undefined
+      let isOver = false
       const mayStart = async () => {
         place ??= await quotas?.build(request)
+        // The client has got a retry response or has left, so that nothing follows this build to its end.
+        if (isOver) place?.end()
       }
       const submission = await builds.submit(imageRequest, { ...options, ...(quotas && { mayStart }) })
-      void follow(builds.events(submission.id), request, () => place, audit)
+      void follow(builds.events(submission.id), request, () => place, audit).finally(() => (isOver = true))
       return submission
     },
     result: (id) => builds.result(id),
