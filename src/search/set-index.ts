@@ -10,7 +10,7 @@ export type SetIndex = {
   /** The path of a new file of this set: under the last part of its name, or unfinished. */
   place(name: string): string
   part(name: string): string
-  /** Uses a file of this set, and removes all others. @throws if it is not an index of this format */
+  /** Uses a file of this set, and removes all others. @throws UnusableIndex if it is not an index of this format */
   use(file: string): void
   /** Reads from the index. If that fails, the index is discarded. */
   read<T>(otherwise: T, work: (index: IndexFile) => T): T
@@ -18,6 +18,9 @@ export type SetIndex = {
   drop(): void
   close(): void
 }
+
+/** The bytes of an index are complete, and are not an index that this version can read. */
+export class UnusableIndex extends Error {}
 
 export type SetIndexOptions = {
   readonly folder: string
@@ -49,7 +52,7 @@ export function openSetIndex({ folder, name, prefix = '', warn }: SetIndexOption
       return join(folder, `${own}${last}.part`)
     },
     use(file) {
-      const opened = openIndex(file)
+      const opened = open(file)
       current?.close()
       current = opened
       for (const other of files('.db')) if (join(folder, other) !== file) remove(other)
@@ -90,6 +93,14 @@ export function openSetIndex({ folder, name, prefix = '', warn }: SetIndexOption
     }
   }
   return index
+}
+
+function open(file: string): IndexFile {
+  try {
+    return openIndex(file)
+  } catch (error) {
+    throw new UnusableIndex(messageOf(error))
+  }
 }
 
 /** How the last parts of the names of files begin whose packages were chosen by these rules. */

@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
+import { digestOf } from '../image/digest.ts'
 import { deleteOldIndexes } from '../upkeep/old-indexes.ts'
 import { ago, collectIn, openWorld, type World } from '../upkeep/upkeep-testing.ts'
+import { indexFormat } from './index-file.ts'
 import type { Search } from './query.ts'
 import { openProcesses, type TestProcesses } from './shared-testing.ts'
+import { parseStatus } from './shared.ts'
+import { packIndex } from './transfer.ts'
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await sleep(5)
@@ -114,6 +118,36 @@ describe('search indexes that processes share', { timeout: 60_000 }, () => {
       assert.equal(all.evaluations, 1)
       assert.deepEqual(await world.stored(), [digest])
       assert.deepEqual(all.warnings, [])
+    })
+  }
+
+  for (const [what, pack] of [
+    ['no indexes', (file: string) => packIndex(file, `${file}.zst`, new AbortController().signal)],
+    [
+      'not compressed',
+      async (file: string) => {
+        const bytes = await readFile(file)
+        await writeFile(`${file}.zst`, bytes)
+        return { digest: digestOf(bytes), size: bytes.length }
+      },
+    ],
+  ] as const) {
+    it(`are made again if those that were stored are ${what}`, async () => {
+      all.worker('leader').lead(() => true)
+      await isFound(all.front('one'))
+      await all.close()
+      const { searchIndexes } = world.catalog
+      const { latest } = (await searchIndexes.sets(indexFormat, parseStatus)).get('') ?? {}
+      assert.ok(latest)
+      const file = join(world.folder, 'other')
+      await writeFile(file, 'something else')
+      const packed = await pack(file)
+      await world.blobs.publish({ ...packed, mediaType: 'text/plain' }, { file: `${file}.zst` })
+      await searchIndexes.add(indexFormat, '', { ...latest, ...packed })
+      all.worker('next').lead(() => true)
+      await isFound(all.front('two'))
+      assert.equal(all.evaluations, 2)
+      assert.match(all.warnings.join(), /cannot be used: /)
     })
   }
 

@@ -6,7 +6,7 @@ import { hexOf } from '../image/digest.ts'
 import { longestTransfer, retryAfter, usualIntervals, type Intervals } from './intervals.ts'
 import type { SupplyOptions } from './local-supply.ts'
 import type { MadeSet, Maker } from './make.ts'
-import { messageOf, ofSet, packagesIn, prefixOf, type SetIndex } from './set-index.ts'
+import { messageOf, ofSet, packagesIn, prefixOf, UnusableIndex, type SetIndex } from './set-index.ts'
 import { hasFailed, isSame, type SharedIndex, type SharedIndexes, type SharedSet } from './shared.ts'
 import type { SearchableSet, Supply } from './supply.ts'
 
@@ -80,7 +80,7 @@ export function createSharedSupply(
     state.reported = line
   }
 
-  /** Gets the bytes of an index, and uses it. @returns whether they are there */
+  /** Gets the bytes of an index, and uses it. @returns whether that is possible; otherwise it must be made again */
   async function download(state: State, latest: SharedIndex): Promise<boolean> {
     const { index } = state
     const last = `${prefixOf(latest.rules)}${hexOf(latest.digest).slice(0, 16)}`
@@ -93,6 +93,11 @@ export function createSharedSupply(
       if (background) note(`the search index${ofSet(index)} of another process is used: ${packagesIn(index)}`)
       state.reported = undefined
       return true
+    } catch (error) {
+      if (!(error instanceof UnusableIndex)) throw error
+      state.fetchAt = performance.now() + intervals.again
+      report(state, `the search index${ofSet(index)} of another process cannot be used: ${error.message}`)
+      return false
     } finally {
       await rm(part, { force: true })
     }

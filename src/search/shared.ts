@@ -29,8 +29,8 @@ export type SharedIndexes = {
   /**
    * Writes an index to a new file, if the store has its bytes; otherwise it is no longer the latest.
    * @returns whether it was written
-   * @throws STORE_UNAVAILABLE when the store does not respond, so that it may have it; errors of the file; the signal's
-   * reason
+   * @throws STORE_UNAVAILABLE when the store does not respond, so that it may have it; UnusableIndex; errors of the file;
+   * the signal's reason
    */
   fetch(index: SharedIndex, file: string, signal: AbortSignal): Promise<boolean>
   /** Stores a file as the latest index of a set. @throws STORE_UNAVAILABLE, STORE_FULL, the signal's reason */

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { after, before, describe, it } from 'node:test'
 import { digestOf } from '../image/digest.ts'
+import { UnusableIndex } from './set-index.ts'
 import { packIndex, unpackIndex } from './transfer.ts'
 
 describe('a search index on its way to other processes', () => {
@@ -40,6 +41,17 @@ describe('a search index on its way to other processes', () => {
     assert.equal(await unpackIndex(createReadStream(at('packed')), packed, at('wrong'), signal), false)
     assert.equal(existsSync(at('wrong')), false)
     assert.deepEqual((await readdir(folder)).sort(), ['index', 'packed', 'same'])
+  })
+
+  it('is unusable if what was stored is no complete compressed file', async () => {
+    await packIndex(at('index'), at('packed'), signal)
+    const bytes = await readFile(at('packed'))
+    for (const wrong of [Buffer.from('something else'), bytes.subarray(0, -9)]) {
+      const stored = { digest: digestOf(wrong), size: wrong.length }
+      const unpacked = unpackIndex(Readable.from([wrong]), stored, at('wrong'), signal)
+      await assert.rejects(unpacked, UnusableIndex)
+    }
+    await rm(at('wrong'), { force: true })
   })
 
   it('reports failures of the store', async () => {

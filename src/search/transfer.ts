@@ -3,7 +3,9 @@ import { rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createZstdCompress, createZstdDecompress } from 'node:zlib'
+import { systemErrorCode } from '../errors.ts'
 import { digester, type Digest } from '../image/digest.ts'
+import { messageOf, UnusableIndex } from './set-index.ts'
 
 // The maximum sizes in bytes of a compressed index and of its file.
 const [largestPacked, largestFile] = [256e6, 2e9]
@@ -27,7 +29,8 @@ export async function packIndex(file: string, to: string, signal: AbortSignal): 
  * Writes an index to a new file. Nothing is decompressed before its digest was verified.
  * @param source the compressed bytes
  * @returns false if the bytes have another digest or size
- * @throws errors of the source and of the files, the signal's reason
+ * @throws UnusableIndex if they are no complete compressed file, or one that is too large; errors of the source and of
+ * the files, the signal's reason
  */
 export async function unpackIndex(
   source: Readable,
@@ -45,16 +48,27 @@ export async function unpackIndex(
   try {
     await pipeline(source, hashed, createWriteStream(packed), { signal })
     if (received !== size || hash.digest() !== digest) return false
-    const whole = upTo(largestFile, () => {})
-    await pipeline(createReadStream(packed), createZstdDecompress(), whole, createWriteStream(file), {
-      signal,
-    })
+    await decompress(packed, file, signal)
     return true
   } catch (error) {
     if (error instanceof TooLarge) return false
     throw error
   } finally {
     await rm(packed, { force: true })
+  }
+}
+
+async function decompress(packed: string, file: string, signal: AbortSignal): Promise<void> {
+  const whole = upTo(largestFile, () => {})
+  try {
+    await pipeline(createReadStream(packed), createZstdDecompress(), whole, createWriteStream(file), {
+      signal,
+    })
+  } catch (error) {
+    // Node's codes of zlib and of zstd.
+    const isInvalid = /^Z(?:STD|_)/.test(systemErrorCode(error) ?? '')
+    if (isInvalid || error instanceof TooLarge) throw new UnusableIndex(messageOf(error))
+    throw error
   }
 }
 
