@@ -90,6 +90,15 @@ describe('the Compose file', { timeout: 300_000 }, () => {
     for (const other of others) assert.deepEqual(other, first)
   })
 
+  it('has no key that is a common word, because logs hide keys', () => {
+    for (const [name, service] of programs) {
+      const settings = settingsOf(service, passwords)
+      const { S3_ACCESS_KEY: key = name, ...others } = settings
+      assert.ok(!'/var/lib/nixery'.includes(key), `${name} hides ${key}`)
+      for (const value of Object.values(others)) assert.ok(!value.includes(key), `${name} hides ${key}`)
+    }
+  })
+
   it('starts the program like its image, with the capabilities that the image is tested with', () => {
     const entryPoint = readFileSync(join(deploy, '..', 'packaging', 'entrypoint'), 'utf8')
     for (const [name, service] of programs) {

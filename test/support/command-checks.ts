@@ -24,12 +24,14 @@ export const composeCommands: Readonly<Record<string, Check>> = {
   [`${file} logs`]: compose,
   [`${file} exec server nixery gc --dry-run`]: compose,
   [`${file} exec front-1 nixery status`]: compose,
-  [`${file} --profile fleet up --detach --scale worker=2 front-1 front-2 worker`]: compose,
+  [`${file} --profile fleet up --detach front-1 front-2 worker`]: compose,
+  [`${file} --profile fleet down`]: compose,
+  'curl --fail --silent --retry 120 --retry-delay 1 --retry-all-errors http://127.0.0.1:8081/readyz': compose,
   [`${file} --profile fleet up --detach --no-deps worker`]: compose,
   [`${file} --profile fleet up --detach --no-deps front-1`]: compose,
   [`${file} --profile fleet up --detach --no-deps front-2`]: compose,
   'docker compose down': compose,
-  "printf 'POSTGRES_PASSWORD=%s\\nS3_SECRET_KEY=%s\\n' $(openssl rand -hex 24) $(openssl rand -hex 24) >deploy/.env":
+  "printf '%s=%s\\n' POSTGRES_PASSWORD $(openssl rand -hex 24) S3_SECRET_KEY $(openssl rand -hex 24) WORKERS 2 >deploy/.env":
     compose,
   'docker pull 127.0.0.1:8080/shell/git': { by: 'test/support/clients/docker.ts', text: 'pull' },
 }
