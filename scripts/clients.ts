@@ -1,3 +1,4 @@
+import { servicePrograms } from '../test/support/compose/images.ts'
 import { runMatrix } from './matrix.ts'
 
 // Runs the tests of all clients, with the installed release and that of Debian sid.
@@ -8,5 +9,6 @@ await runMatrix({
     ...(['nix-store', 'skopeo', 'podman', 'runc', 'umoci', 'buildah'] as const),
     ...(['containerd', 'ctr', 'dockerd', 'docker-registry', 'libdeflate.so.0'] as const),
     ...(['chromium', 'podman-compose'] as const),
+    ...servicePrograms,
   ],
 })

@@ -55,8 +55,8 @@ async function startIn(folder: string): Promise<Ceph> {
   try {
     await Promise.all(['mon', 'osd', 'rgw', 'run'].map((name) => mkdir(join(folder, name))))
     const addresses = `[v2:127.0.0.1:${monitors[0]},v1:127.0.0.1:${monitors[1]}]`
-    await writeFile(config, configuration(folder, addresses, Number(gateway)))
-    await writeFile(join(folder, 'keyring'), keyring())
+    await writeFile(config, cephConfiguration(folder, addresses, `127.0.0.1:${gateway}`))
+    await writeFile(join(folder, 'keyring'), cephKeyring())
     const map = join(folder, 'monmap')
     await execa('monmaptool', ['--create', '--fsid', clusterId, '--addv', 'a', addresses, map])
     await run('ceph-mon', '--mkfs', '-i', 'a', '--monmap', map, '--keyring', join(folder, 'keyring'))
@@ -131,7 +131,7 @@ async function isFree(port: number): Promise<boolean> {
 }
 
 /** The daemons' secrets in Ceph's format: type 1, no creation time, 16 bytes. */
-function keyring(): string {
+export function cephKeyring(): string {
   const key = () =>
     Buffer.concat([Buffer.from('010000000000000000001000', 'hex'), randomBytes(16)]).toString('base64')
   const all = ['mon = "allow *"', 'osd = "allow *"', 'mgr = "allow *"']
@@ -145,7 +145,12 @@ function keyring(): string {
   ].join('\n')
 }
 
-function configuration(folder: string, monitors: string, gateway: number): string {
+/**
+ * A configuration of Ceph with its state in a folder.
+ * @param monitors the addresses of the monitor
+ * @param gateway the address of the S3 gateway, as `host:port`
+ */
+export function cephConfiguration(folder: string, monitors: string, gateway: string): string {
   const libraries = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
   return `[global]
 fsid = ${clusterId}
@@ -177,7 +182,7 @@ mon_data = ${folder}/mon
 osd_data = ${folder}/osd
 [client.rgw]
 rgw_data = ${folder}/rgw
-rgw_frontends = beast endpoint=127.0.0.1:${gateway}
+rgw_frontends = beast endpoint=${gateway}
 rgw_enable_apis = s3
 `
 }

@@ -23,7 +23,7 @@ export const composeCommands: Readonly<Record<string, Check>> = {
   [`${file} up --detach`]: compose,
   [`${file} logs`]: compose,
   [`${file} exec server nixery gc --dry-run`]: compose,
-  [`${file} exec front-1 nixery status`]: compose,
+  [`${file} --profile fleet exec front-1 nixery status`]: compose,
   [`${file} --profile fleet up --detach front-1 front-2 worker`]: compose,
   [`${file} --profile fleet down`]: compose,
   'curl --fail --silent --retry 120 --retry-delay 1 --retry-all-errors http://127.0.0.1:8081/readyz': compose,
