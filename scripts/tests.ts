@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { globSync, mkdirSync } from 'node:fs'
-import { isAbsolute, join, relative } from 'node:path'
+import { join, relative } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { shareProcesses } from './shared-processes.ts'
@@ -63,7 +63,7 @@ export async function runTests({ patterns, shared = [], concurrency }: TestsOpti
   })
   // The runner reports each file as a test, too.
   events.on('test:complete', ({ name, nesting, details }) => {
-    if (nesting === 0 && isAbsolute(name))
+    if (nesting === 0 && files.includes(name))
       durations.push([relative(process.cwd(), name), details.duration_ms / 1000])
   })
   const output = events.compose(spec)
