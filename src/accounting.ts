@@ -1,10 +1,11 @@
+import type { QuotaUses } from './catalog/quota-uses.ts'
 import type { Config } from './config.ts'
 import type { AddressOf } from './http/address.ts'
 import type { AuditListener } from './http/audit.ts'
 import { createRequestQuotas, type RequestQuotas } from './http/quotas.ts'
 import type { Identity } from './access/identity.ts'
 import type { Quota } from './quotas/quota.ts'
-import { guarded, type Ledger } from './quotas/ledger.ts'
+import { guarded } from './quotas/ledger.ts'
 import { createQuotas } from './quotas/quotas-by-holder.ts'
 import { openAuditLines } from './telemetry/audit-lines.ts'
 import { createAudit } from './telemetry/audit.ts'
@@ -42,7 +43,7 @@ export async function openAccounting(config: Config, deps: AccountingDeps): Prom
 export type QuotaDeps = {
   readonly addressOf: AddressOf
   /** Counts together with other servers. */
-  readonly ledger: Ledger
+  readonly ledger: QuotaUses
   /** The quota of an identity in the current policy, if any. */
   readonly ofPolicy: ((identity: Identity) => Quota | undefined) | undefined
   readonly warn: (line: string) => void

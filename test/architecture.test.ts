@@ -39,7 +39,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     search: 'nix:types packages image errors',
     builds:
       'bases catalog closure contents layers nix packages queue recipes rootfs sharing store text image errors',
-    quotas: 'access errors',
+    quotas: 'access catalog:types errors',
     http: 'access builds quotas store text image errors',
     web: 'access builds catalog:types credentials:types fleet:types http quotas:types search telemetry:types text upkeep:types image errors',
     upkeep: 'builds catalog store image errors',
@@ -66,7 +66,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     admin:
       'access accounting config credentials fleet:types gc-preview http:types monitor quotas:types state:types telemetry upkeep web:types',
     'gc-preview': 'upkeep:types errors',
-    accounting: 'access config http quotas telemetry text',
+    accounting: 'access catalog:types config http quotas telemetry text',
     pages: 'builds config gate:types http image monitor:types state:types web errors',
     'server-tls': 'config http telemetry:types',
     frontend:

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { QuotaUses } from '../catalog/quota-uses.ts'
 import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import { hasCode } from '../errors.ts'
-import { guarded, type Ledger } from './ledger.ts'
+import { guarded } from './ledger.ts'
 import type { Quota } from './quota.ts'
 import { createUsage } from './quotas.ts'
 
@@ -21,7 +22,7 @@ async function openServers(quota: Quota) {
     return work()
   }
   const uses = catalog.quotaUses
-  const ledger: Ledger = {
+  const ledger: QuotaUses = {
     take: (...args) => through(() => uses.take(...args)),
     add: (...args) => through(() => uses.add(...args)),
     giveBack: (...args) => through(() => uses.giveBack(...args)),

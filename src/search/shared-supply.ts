@@ -170,8 +170,10 @@ export function createSharedSupply(
       try {
         const all = await shared.sets()
         await Promise.all(states.map((state) => follow(state, all.get(nameOf(state)))))
-      } catch {
-        // Failures of the database are reported by the catalog; until it is back, nothing changes.
+      } catch (error) {
+        // The catalog has logged why it cannot be used; until it is back, nothing changes.
+        if (!hasCode(error, 'STORE_UNAVAILABLE'))
+          warn(`the search indexes are not followed: ${messageOf(error)}`)
       }
       const isWaiting = states.some((state) => !state.index.current && isExpected(state))
       const ending = new AbortController()
