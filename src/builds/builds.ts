@@ -60,7 +60,8 @@ export type Builds = {
    */
   submit(request: ImageRequest, options: BuildOptions): Promise<{ readonly id: string }>
   /**
-   * Yields all events of the build that serves a request, from its start to its end; none for a known image. The oldest
+   * Yields all events of the build that serves a request, from its start to its end; none for a known image. If the build
+   * ends without an answer, for example because the package set has changed, those of the next one follow. The oldest
    * events of a long build are dropped.
    * @throws an Error for an invalid id
    */

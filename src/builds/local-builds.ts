@@ -69,8 +69,7 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
     },
 
     async *events(id) {
-      const build = await submissions.find(id).build
-      if (build !== undefined) yield* journal.read(build)
+      for await (const build of submissions.find(id).builds()) yield* journal.read(build)
     },
 
     result: async (id) => (await submissions.find(id).result).image,

@@ -3,15 +3,15 @@ import type { BuiltImage } from './build.ts'
 
 /** A submitted request. */
 export type Submission = {
-  /** The build that serves it; undefined if none was needed. Settles no later than the result. */
-  readonly build: Promise<string | undefined>
+  /** Yields the builds that serve it, one after another, and ends no later than the result. */
+  builds(): AsyncIterable<string>
   readonly result: Promise<BuiltImage>
   readonly leave: AbortController
 }
 
 /** The requests that were submitted in this process, by their ids. */
 export type Submissions = {
-  /** Adds a request. @param answer starts it; `joined` takes the build that serves it */
+  /** Adds a request. @param answer starts it; `joined` takes each build that serves it */
   add(answer: (leave: AbortController, joined: (build: string) => void) => Promise<BuiltImage>): string
   /** @throws an Error for an invalid id */
   find(id: string): Submission
@@ -32,11 +32,11 @@ export function createSubmissions(): Submissions {
       submitted += 1
       const id = String(submitted)
       const leave = new AbortController()
-      const joined = Promise.withResolvers<string | undefined>()
-      const result = answer(leave, joined.resolve)
-      const submission = { build: joined.promise, result, leave }
+      const builds = createGrowingList<string>()
+      const result = answer(leave, (build) => builds.add(build))
+      const submission = { builds: () => builds.read(), result, leave }
       const end = () => {
-        joined.resolve(undefined)
+        builds.end()
         open.delete(id)
         ended.set(id, submission)
       }
@@ -50,5 +50,36 @@ export function createSubmissions(): Submissions {
       return submission
     },
     cancel: (id) => open.get(id)?.leave.abort(),
+  }
+}
+
+/** A list whose readers wait for further items until it ends. */
+function createGrowingList<T>() {
+  const items: T[] = []
+  let isOver = false
+  let changed = Promise.withResolvers<void>()
+  const wakeUp = () => {
+    changed.resolve()
+    changed = Promise.withResolvers()
+  }
+  return {
+    /** Items that are added after the end are ignored. */
+    add(item: T): void {
+      if (isOver) return
+      items.push(item)
+      wakeUp()
+    },
+    end(): void {
+      isOver = true
+      wakeUp()
+    },
+    async *read(): AsyncGenerator<T> {
+      for (let next = 0; ;) {
+        const { promise } = changed
+        if (next < items.length) yield items[next++] as T
+        else if (isOver) return
+        else await promise
+      }
+    },
   }
 }

@@ -227,8 +227,7 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
       return Promise.resolve({ id })
     },
     async *events(id) {
-      const build = await submissions.find(id).build
-      if (build !== undefined) yield* log.read(build)
+      for await (const build of submissions.find(id).builds()) yield* log.read(build)
     },
     result: async (id) => (await submissions.find(id).result).image,
     async cancel(id) {

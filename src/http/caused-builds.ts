@@ -38,8 +38,9 @@ export function buildsFor(
 }
 
 /**
- * Follows the events of a build to its end. Only the first request caused it, and only if there was work to do.
- * @param place that of the build if this request was to start it; known when the first event is
+ * Follows the events of a request's builds to the end of the last one. Only the first request of a build caused it, and only
+ * if there was work to do. A request counts once, however many of its builds ended because the package set had changed.
+ * @param place that of the request if it was to start a build; known when the first event of that build is
  */
 async function follow(
   events: AsyncIterable<BuildUpdate>,
@@ -52,11 +53,12 @@ async function follow(
   let hasWorked = false
   try {
     for await (const event of events) {
-      if (!audit && !place()) break
-      if (event.type === 'started') image = event.image
+      if (event.type === 'started') {
+        image = event.image
+        isFirst = undefined
+      }
       if (event.type === 'joined') isFirst ??= event.request === request.id
-      if (isFirst === false) break
-      if (hasWorked || !isWork(event)) continue
+      if (hasWorked || isFirst === false || !isWork(event)) continue
       hasWorked = true
       audit?.({ event: 'build', request, image })
     }
