@@ -1,21 +1,16 @@
 import packageFile from '../package.json' with { type: 'json' }
 import type { SetStatus } from './builds/builds.ts'
 import { factsOfBuilds, factsOfServing } from './shared-settings.ts'
-import { createWarmer } from './builds/warmer.ts'
-import { cleanupOf } from './cleanup.ts'
 import type { Config } from './config.ts'
-import { platformsBySet, vocabularyOf } from './config/set-config.ts'
-import { leadDuties, whileLeading } from './leader-tasks.ts'
+import { startDuties } from './duties.ts'
 import { openFleet, type Fleet } from './fleet.ts'
 import { openFrontend } from './frontend.ts'
 import { checkGateFiles } from './gate.ts'
-import { parseImageReference } from './image/name.ts'
 import { platforms } from './image/platform.ts'
 import { createMonitor, type Monitor } from './monitor.ts'
 import { openTls } from './server-tls.ts'
 import { openState, type State } from './state.ts'
 import type { Logger } from './telemetry/log.ts'
-import type { Metrics } from './telemetry/metrics.ts'
 import { openTracing } from './telemetry/tracing.ts'
 import { openFrontSearch } from './shared-search.ts'
 import { createRedactor } from './text/redact.ts'
@@ -32,8 +27,6 @@ export type Running = {
 }
 
 const { version } = packageFile
-// Seconds between checks of the package set, for images to keep ready.
-const warmInterval = 300
 
 const describe = ({ set, description }: SetStatus): string =>
   set === undefined ? description : `${set}: ${description}`
@@ -114,7 +107,7 @@ export async function start(
   })
   const upkeep =
     worker &&
-    startUpkeep(config, {
+    startDuties(config, {
       state,
       worker,
       builds,
@@ -201,49 +194,4 @@ async function openOwnWorker(
     signal: starting.signal,
     ...(fleet && { forOthers: { fence: fleet.fence } }),
   })
-}
-
-type UpkeepDeps = {
-  readonly state: State
-  readonly worker: Worker
-  readonly builds: Parameters<typeof createWarmer>[0]['builds']
-  /** Whether this process may make search indexes for all. */
-  readonly mayMake: () => boolean
-  readonly log: Logger
-  readonly onCleanup: Metrics['onCleanup']
-}
-
-/** Periodically builds images ahead of demand, makes indexes for all processes, cleans up, and looks for popularity data. */
-function startUpkeep(config: Config, { state, worker, builds, mayMake, log, onCleanup }: UpkeepDeps) {
-  const vocabulary = vocabularyOf(config)
-  return whileLeading(
-    () => leadDuties(state),
-    () => {
-      const warmer = createWarmer({
-        builds,
-        sets: worker.sets,
-        vocabulary,
-        catalog: state.catalog,
-        names: config.NIXERY_WARM.map((name) => parseImageReference(name, vocabulary)),
-        top: config.NIXERY_WARM_TOP,
-        platformsOf: platformsBySet(config),
-        every: warmInterval,
-        onUse: (digest) => state.uses.noteManifest(digest),
-        warn: (line) => log.warn(line),
-      })
-      const cleanup = cleanupOf(config, state, log, onCleanup)
-      const indexing = worker.search?.lead?.(mayMake)
-      warmer.start()
-      cleanup.start()
-      const popularity = worker.pollPopularity()
-      return {
-        stop() {
-          popularity.stop()
-          warmer.stop()
-          indexing?.stop()
-          return cleanup.stop()
-        },
-      }
-    },
-  )
 }

@@ -74,7 +74,8 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     cleanup: 'catalogs config image state store:types telemetry upkeep',
     'shared-settings': 'builds config fleet:types layers rootfs worker:types',
     'start-info': 'config stores',
-    main: 'shared-settings builds cleanup config leader-tasks fleet frontend gate image monitor package.json server-tls shared-search state telemetry text worker start-info',
+    duties: 'builds cleanup config image leader-tasks state:types telemetry:types upkeep worker:types',
+    main: 'shared-settings builds config duties fleet frontend gate image monitor package.json server-tls shared-search state telemetry text worker start-info',
     cli:
       'access bases builds catalog catalogs closure config credentials evaluation export fleet fs layers main nix origin package.json packages policy popcount postgres push recipes ' +
       'search shared-search sources store stores upkeep ' +

@@ -1,5 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises'
-import type { Kysely, RawBuilder } from 'kysely'
+import { sql, type Kysely, type RawBuilder } from 'kysely'
 import { batchesOf } from './batches.ts'
 import type { Catalog, CatalogRows, ImageKey } from './catalog.ts'
 import { readRows, rootsOf, sizeOf, textOf } from './rows.ts'
@@ -150,11 +150,13 @@ export function rowsIn(
     },
 
     async forgetQuotaUses(limit) {
-      const ended = db.selectFrom('quota_uses').select('key').where('ends_at', '<', seconds).limit(limit)
+      // Evaluated once for the statement; PostgreSQL uses the index only then.
+      const now = sql<number>`(select ${seconds})`
+      const ended = db.selectFrom('quota_uses').select('key').where('ends_at', '<', now).limit(limit)
       const { numDeletedRows } = await db
         .deleteFrom('quota_uses')
         .where('key', 'in', ended)
-        .where('ends_at', '<', seconds)
+        .where('ends_at', '<', now)
         .executeTakeFirst()
       return Number(numDeletedRows)
     },
