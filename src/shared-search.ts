@@ -43,6 +43,8 @@ export function sharedIndexesOf({
       return false
     },
 
+    discard: ({ digest }) => searchIndexes.forget([digest]),
+
     async publish(set, file, facts, signal) {
       const spooled = join(blobs.spoolDirectory, `search-index.${randomUUID()}`)
       try {

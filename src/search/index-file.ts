@@ -83,6 +83,17 @@ export function writeIndex(
   }
 }
 
+/** Reads a whole index. @throws SQLite's errors, also if a part of it is damaged */
+export function checkIndex(file: string): void {
+  const database = new Database(file, { readonly: true, fileMustExist: true })
+  try {
+    const result = database.pragma('quick_check(1)', { simple: true })
+    if (result !== 'ok') throw new Error(String(result))
+  } finally {
+    database.close()
+  }
+}
+
 /** An entry that was found: its number in this index, and its name. */
 export type Match = { readonly id: number; readonly name: string }
 

@@ -1,12 +1,11 @@
-import { randomUUID } from 'node:crypto'
-import { rename, rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { hasCode, NixeryError } from '../errors.ts'
-import { hexOf } from '../image/digest.ts'
+import { isSound } from './check.ts'
+import { createDownloads, type Downloads } from './downloads.ts'
 import { longestTransfer, retryAfter, usualIntervals, type Intervals } from './intervals.ts'
 import type { SupplyOptions } from './local-supply.ts'
 import type { MadeSet, Maker } from './make.ts'
-import { messageOf, ofSet, packagesIn, prefixOf, UnusableIndex, type SetIndex } from './set-index.ts'
+import { messageOf, ofSet, packagesIn, type SetIndex } from './set-index.ts'
 import { hasFailed, isSame, type SharedIndex, type SharedIndexes, type SharedSet } from './shared.ts'
 import type { SearchableSet, Supply } from './supply.ts'
 
@@ -40,10 +39,10 @@ type State = {
   isWanted: boolean
   known: SharedSet | undefined
   making: Promise<void> | undefined
-  /** When the revision is checked next, a failed making repeated, and a failed fetch. */
+  readonly downloads: Downloads
+  /** When the revision is checked next, and a failed making repeated. */
   checkAt: number
   makeAt: number
-  fetchAt: number
   /** What was last reported, which is not repeated. */
   reported: string | undefined
 }
@@ -56,51 +55,46 @@ export function createSharedSupply(
 ): SharedSupply {
   const closing = new AbortController()
   const stop = signal ? AbortSignal.any([closing.signal, signal]) : closing.signal
-  const states = sets.map((set): State => ({
-    index: set.index,
-    made: 'set' in set && maker ? { ...set, maker } : undefined,
-    isWanted: mode === 'on' || set.index.current !== undefined,
-    known: undefined,
-    making: undefined,
-    checkAt: 0,
-    makeAt: 0,
-    fetchAt: 0,
-    reported: undefined,
-  }))
   const nameOf = ({ index }: State) => index.name ?? ''
   const transferring = () => AbortSignal.any([stop, AbortSignal.timeout(longestTransfer)])
+  const states = sets.map((set) => {
+    const { index } = set
+    const state: State = {
+      index,
+      made: 'set' in set && maker ? { ...set, maker } : undefined,
+      isWanted: mode === 'on' || index.current !== undefined,
+      known: undefined,
+      making: undefined,
+      downloads: createDownloads({
+        index,
+        shared,
+        intervals,
+        transferring,
+        report: (line) => report(state, line),
+      }),
+      checkAt: 0,
+      makeAt: 0,
+      reported: undefined,
+    }
+    return state
+  })
   let mayLead: (() => boolean) | undefined
   let wake = Promise.withResolvers<void>()
 
   /** Whether a request needs the index, and it may still arrive. */
   const isExpected = ({ isWanted, known }: State) => (isWanted || known !== undefined) && !hasFailed(known)
 
-  const report = (state: State, line: string) => {
+  function report(state: State, line: string): void {
     if (state.reported !== line) warn(line)
     state.reported = line
   }
 
-  /** Gets the bytes of an index, and uses it. @returns whether that is possible; otherwise it must be made again */
   async function download(state: State, latest: SharedIndex): Promise<boolean> {
-    const { index } = state
-    const last = `${prefixOf(latest.rules)}${hexOf(latest.digest).slice(0, 16)}`
-    const part = index.part(`${last}.${randomUUID()}`)
-    try {
-      if (!(await shared.fetch(latest, part, transferring()))) return false
-      const file = index.place(last)
-      await rename(part, file)
-      index.use(file)
-      if (background) note(`the search index${ofSet(index)} of another process is used: ${packagesIn(index)}`)
-      state.reported = undefined
-      return true
-    } catch (error) {
-      if (!(error instanceof UnusableIndex)) throw error
-      state.fetchAt = performance.now() + intervals.again
-      report(state, `the search index${ofSet(index)} of another process cannot be used: ${error.message}`)
-      return false
-    } finally {
-      await rm(part, { force: true })
-    }
+    const { index, downloads } = state
+    if (!(await downloads.get(latest))) return false
+    if (background) note(`the search index${ofSet(index)} of another process is used: ${packagesIn(index)}`)
+    state.reported = undefined
+    return true
   }
 
   /** Makes the index if it is missing, or of another revision than the current one, and stores it for all. */
@@ -114,7 +108,8 @@ export function createSharedSupply(
       const isThere = isSame(usable, facts)
       const isUsed = isThere && (isSame(index.current, facts) || (await download(state, usable)))
       if (!isUsed) {
-        if (!isSame(index.current, facts)) {
+        // Its file may have been damaged since it was made.
+        if (!isSame(index.current, facts) || !(await isSound(index.current.file))) {
           await own.make(made, pinned, (progress) => {
             shared.report(nameOf(state), { progress }).catch(() => {}) // the next one may arrive
           })
@@ -151,12 +146,11 @@ export function createSharedSupply(
     const now = performance.now()
     // What the leader has may be newer, and could not be stored yet.
     const has = leads ? index.current !== undefined : isSame(index.current, usable)
-    if (usable && !has && !state.making && now >= state.fetchAt) {
+    if (usable && !has && !state.making && state.downloads.isDue(usable)) {
       try {
         if (!(await download(state, usable))) usable = undefined
       } catch (error) {
         if (stop.aborted) return
-        state.fetchAt = performance.now() + intervals.again
         report(state, `the search index${ofSet(index)} cannot be fetched: ${messageOf(error)}`)
       }
     }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { NixeryError } from '../errors.ts'
 import type { Details } from '../nix/list.ts'
 import { nameFilter } from '../packages/policy.ts'
@@ -20,6 +22,9 @@ export type TestProcesses = {
   /** Whether the store is away. */
   isAway: boolean
   evaluations: number
+  /** How often processes have looked for indexes, and begun to download one. */
+  looks: number
+  downloads: number
   readonly warnings: string[]
   folderOf(name: string): string
   /** A process without the package set, which ends with the others. */
@@ -28,7 +33,20 @@ export type TestProcesses = {
   close(): Promise<void>
 }
 
-export function openProcesses(world: World): TestProcesses {
+/** Overwrites the first page of the packages, which an index does not read when it is opened. */
+export function damage(file: string): void {
+  const database = new Database(file, { readonly: true })
+  const of = (text: string) => database.prepare<[], number>(text).pluck().get() ?? 0
+  const page = of("select rootpage from sqlite_schema where name = 'packages'")
+  const size = of('pragma page_size')
+  database.close()
+  const opened = openSync(file, 'r+')
+  writeSync(opened, Buffer.alloc(size, 0xff), 0, size, (page - 1) * size)
+  closeSync(opened)
+}
+
+/** @param again milliseconds before a download of the same index */
+export function openProcesses(world: World, again = 5): TestProcesses {
   const opened: { close(): Promise<void> }[] = []
   const unlessAway =
     <A extends readonly unknown[], R>(work: (...args: A) => Promise<R>) =>
@@ -40,12 +58,25 @@ export function openProcesses(world: World): TestProcesses {
     background: true,
     note: () => {},
     warn,
-    intervals: { look: 5, wait: 5, check: 5, again: 5 },
+    intervals: { look: 5, wait: 5, check: 5, again },
     shared: sharedIndexesOf({
       ...world,
+      catalog: {
+        ...world.catalog,
+        searchIndexes: {
+          ...world.catalog.searchIndexes,
+          sets(...args) {
+            all.looks += 1
+            return world.catalog.searchIndexes.sets(...args)
+          },
+        },
+      },
       blobs: {
         ...world.blobs,
-        read: unlessAway((...args) => world.blobs.read(...args)),
+        read: unlessAway((...args) => {
+          all.downloads += 1
+          return world.blobs.read(...args)
+        }),
         publish: unlessAway((...args) => world.blobs.publish(...args)),
       },
     }),
@@ -66,6 +97,8 @@ export function openProcesses(world: World): TestProcesses {
     failure: undefined,
     isAway: false,
     evaluations: 0,
+    looks: 0,
+    downloads: 0,
     warnings: [],
     folderOf: (name) => join(world.folder, name),
     front(name) {

@@ -33,6 +33,8 @@ export type SharedIndexes = {
    * the signal's reason
    */
   fetch(index: SharedIndex, file: string, signal: AbortSignal): Promise<boolean>
+  /** An index whose bytes are complete cannot be used, so it is no longer the latest. @throws STORE_UNAVAILABLE */
+  discard(index: SharedIndex): Promise<void>
   /** Stores a file as the latest index of a set. @throws STORE_UNAVAILABLE, STORE_FULL, the signal's reason */
   publish(
     set: string,
