@@ -1,6 +1,6 @@
 import { NixeryError } from '../errors.ts'
 import { batchesOf } from './batches.ts'
-import { countDoubts, type Doubts } from './policy.ts'
+import { countDoubts, type Doubts, type Run } from './policy.ts'
 import type { SqlCatalog } from './sql.ts'
 
 /** The database under a catalog. */
@@ -27,7 +27,7 @@ export type ConnectionOptions = {
 /** A database that is opened when needed, not used for a while after a failure, and replaced when it is damaged. */
 export type Connection = {
   /** Failures are logged. @throws STORE_UNAVAILABLE if the database fails, or has just failed */
-  run<T>(work: (catalog: SqlCatalog) => Promise<T>): Promise<T>
+  readonly run: Run<SqlCatalog>
   readonly doubts: Doubts
   close(): Promise<void>
 }
@@ -41,7 +41,7 @@ const warnInterval = 30_000
 /** @throws the error of opening the database, unless it is damage or temporary */
 export async function connect(database: Database, options: ConnectionOptions): Promise<Connection> {
   const { pause } = options
-  const repeat = database.repeat ?? ((work) => work())
+  const { repeat } = database
   const warn = sparing(options.warn)
   const doubts: Doubts = { blobs: new Set(), paths: new Set() }
   let current: SqlCatalog | undefined
@@ -116,7 +116,7 @@ export async function connect(database: Database, options: ConnectionOptions): P
     try {
       const used = await ready()
       on = used
-      return await repeat(() => work(used))
+      return await (repeat ? repeat(() => work(used)) : work(used))
     } catch (error) {
       await failed(on ?? current, error)
       // A new database has nothing to remove.
@@ -135,7 +135,7 @@ export async function connect(database: Database, options: ConnectionOptions): P
     else throw error
   }
   return {
-    run: (work) => run(work),
+    run,
     doubts,
     async close() {
       closed = true

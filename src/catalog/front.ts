@@ -129,7 +129,7 @@ export function withFront(catalog: Catalog, subscribe?: SubscribeToChanges, ttl 
       for (const [key, value] of fresh) resolutions.set(key, JSON.stringify(value))
       return writing(catalog.rememberResolutions(fresh, revision))
     },
-    pathFacts: (wanted) => readAll(wanted, paths, (missing) => catalog.pathFacts(missing)),
+    pathFacts: (wanted) => readAll(wanted, paths, catalog.pathFacts),
     rememberPathFacts(facts) {
       for (const one of facts) paths.set(one.storePath, one)
       return writing(catalog.rememberPathFacts(facts))
@@ -138,8 +138,8 @@ export function withFront(catalog: Catalog, subscribe?: SubscribeToChanges, ttl 
       for (const { facts } of listed) paths.set(facts.storePath, facts)
       return writing(catalog.rememberListings(listed))
     },
-    layer: async (key) => (await readAll([key], layers, (missing) => catalog.layers(missing))).get(key),
-    layers: (keys) => readAll(keys, layers, (missing) => catalog.layers(missing)),
+    layer: async (key) => (await readAll([key], layers, catalog.layers)).get(key),
+    layers: (keys) => readAll(keys, layers, catalog.layers),
     rememberLayer(key, layer, members) {
       layers.set(key, layer)
       return writing(catalog.rememberLayer(key, layer, members))

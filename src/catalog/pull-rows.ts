@@ -1,6 +1,6 @@
-import { sql, type Kysely } from 'kysely'
-import { batchesOf } from './batches.ts'
-import type { Catalog, Pull } from './catalog.ts'
+import { sql, type Insertable, type Kysely } from 'kysely'
+import { batchesOf, inOrder } from './batches.ts'
+import type { Catalog, ImageKey, Pull } from './catalog.ts'
 import { readRows, sizeOf, textOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 
@@ -13,29 +13,19 @@ export function pullsIn(
 ): Pick<Catalog, 'rememberPulls' | 'rememberUses' | 'tags' | 'repositories' | 'mostPulled'> {
   return {
     async rememberPulls(pulls) {
-      const records = newestOf(
-        pulls.filter(({ record }) => record !== undefined),
-        ({ image }) => image,
-      )
-      const given = newestOf(pulls, ({ repository, image }) => `${repository} ${image}`)
+      const rows = rowsOf(pulls)
       await db.transaction().execute(async (transaction) => {
-        for (const batch of batchesOf(records, rowsAtOnce)) {
+        for (const batch of batchesOf(rows.images, rowsAtOnce)) {
           await transaction
             .insertInto('images')
-            .values(
-              batch.map(({ image: key, record, at }) => ({
-                key,
-                image: JSON.stringify(record),
-                made_at: at,
-              })),
-            )
+            .values(batch)
             .onConflict((conflict) => conflict.column('key').doNothing())
             .execute()
         }
-        for (const batch of batchesOf(sumsOf(pulls), rowsAtOnce)) {
+        for (const batch of batchesOf(rows.pulls, rowsAtOnce)) {
           await transaction
             .insertInto('pulls')
-            .values([...batch])
+            .values(batch)
             .onConflict((conflict) =>
               conflict.columns(['repository', 'tag', 'architecture']).doUpdateSet({
                 image: sql`excluded.image`,
@@ -45,39 +35,19 @@ export function pullsIn(
             )
             .execute()
         }
-        for (const batch of batchesOf(given, rowsAtOnce)) {
+        for (const batch of batchesOf(rows.given, rowsAtOnce)) {
           await transaction
             .insertInto('given')
-            .values(batch.map(({ repository, image }) => ({ repository, image })))
+            .values(batch)
             .onConflict((conflict) => conflict.columns(['repository', 'image']).doNothing())
             .execute()
         }
-        for (const [pulledAt, keys] of byTime(pulls.map(({ image, at }) => [image, at]))) {
-          for (const batch of batchesOf(keys, rowsAtOnce)) {
-            await transaction
-              .updateTable('images')
-              .set({ pulled_at: pulledAt })
-              .where('key', 'in', batch)
-              .where((where) => where.or([where('pulled_at', 'is', null), where('pulled_at', '<', pulledAt)]))
-              .execute()
-          }
-        }
+        await setTimes(transaction, 'images', rows.times)
       })
     },
 
     async rememberUses(uses) {
-      await db.transaction().execute(async (transaction) => {
-        for (const [at, digests] of byTime(uses)) {
-          for (const batch of batchesOf(digests, rowsAtOnce)) {
-            await transaction
-              .updateTable('blobs')
-              .set({ used_at: at })
-              .where('digest', 'in', batch)
-              .where((where) => where.or([where('used_at', 'is', null), where('used_at', '<', at)]))
-              .execute()
-          }
-        }
-      })
+      await db.transaction().execute((transaction) => setTimes(transaction, 'blobs', uses))
     },
 
     async tags(repository, { after = '', limit }) {
@@ -126,30 +96,42 @@ export function pullsIn(
   }
 }
 
-/** The last item of each key, in the order of the keys. */
-function newestOf<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
-  const newest = new Map(items.map((item) => [keyOf(item), item]))
-  return [...newest].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, item]) => item)
-}
-
-/** Rows of `pulls`, one for each name: the image that was last served under it, and the number of pulls. */
-function sumsOf(pulls: readonly Pull[]): Tables['pulls'][] {
-  const keyOf = ({ repository, tag, architecture }: Pull) => `${repository} ${tag} ${architecture}`
-  const counts = new Map<string, number>()
-  for (const pull of pulls) counts.set(keyOf(pull), (counts.get(keyOf(pull)) ?? 0) + pull.count)
-  return newestOf(pulls, keyOf).map((pull) => {
-    const { repository, tag, architecture, image, at } = pull
-    return { repository, tag, architecture, image, pulled_at: at, count: counts.get(keyOf(pull)) ?? 0 }
-  })
-}
-
-/** Groups keys by the time of their last use, because many have the same time in seconds. */
-function byTime<K extends string>(times: Iterable<readonly [K, number]>): Map<number, K[]> {
-  const last = new Map<K, number>()
-  for (const [key, at] of times) last.set(key, Math.max(at, last.get(key) ?? 0))
-  const keys = new Map<number, K[]>()
-  for (const [key, at] of [...last].sort(([one], [other]) => (one < other ? -1 : 1))) {
-    keys.set(at, [...(keys.get(at) ?? []), key])
+/** The rows that pulls add to the tables, each in the order of its key, and the time of the last pull of each image. */
+function rowsOf(pulls: readonly Pull[]) {
+  const images = new Map<string, Insertable<Tables['images']>>()
+  const names = new Map<string, Tables['pulls']>()
+  const given = new Map<string, Tables['given']>()
+  const times = new Map<ImageKey, number>()
+  for (const { repository, tag, architecture, image, at, count, record } of pulls) {
+    if (record) images.set(image, { key: image, image: JSON.stringify(record), made_at: at })
+    const name = `${repository} ${tag} ${architecture}`
+    const sum = (names.get(name)?.count ?? 0) + count
+    names.set(name, { repository, tag, architecture, image, pulled_at: at, count: sum })
+    given.set(`${repository} ${image}`, { repository, image })
+    times.set(image, Math.max(at, times.get(image) ?? 0))
   }
-  return keys
+  return { images: inOrder(images), pulls: inOrder(names), given: inOrder(given), times }
+}
+
+/** The columns with the time of the last use. */
+const timeColumns = {
+  images: { key: 'key', time: 'pulled_at' },
+  blobs: { key: 'digest', time: 'used_at' },
+} as const
+
+/** Sets the time of the last use where it is later, in the order of the keys. Many keys have the same time in seconds. */
+async function setTimes(
+  db: Kysely<Tables>,
+  table: keyof typeof timeColumns,
+  times: ReadonlyMap<string, number>,
+): Promise<void> {
+  const { key, time } = timeColumns[table]
+  const [keyColumn, timeColumn] = [sql.ref(key), sql.ref(time)]
+  const byTime = Map.groupBy([...times.keys()].sort(), (one) => times.get(one))
+  for (const [at, keys] of byTime) {
+    for (const batch of batchesOf(keys, rowsAtOnce)) {
+      await sql`update ${sql.table(table)} set ${timeColumn} = ${at} where ${keyColumn} in (${sql.join(batch)})
+        and (${timeColumn} is null or ${timeColumn} < ${at})`.execute(db)
+    }
+  }
 }

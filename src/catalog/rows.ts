@@ -47,6 +47,12 @@ const compression = (value: unknown): Compression => {
   throw new Error('is not a compression')
 }
 
+/** The columns that `layerOf` reads, and so on. */
+export const layerColumns = ['key', 'digest', 'diff_id', 'size', 'compression', 'facts'] as const
+export const memberColumns = ['key', 'digest', 'offset', 'length'] as const
+export const factsColumns = ['store_path', 'nar_hash', 'nar_size', 'path_references'] as const
+export const cacheFileColumns = ['address', 'text', 'asked_at'] as const
+
 export const layerOf = readable((row: Selectable<Tables['layers']>): KnownLayer => ({
   digest: digest(row.digest),
   diffId: digest(row.diff_id),
@@ -70,9 +76,6 @@ export const factsOf = readable(
     references: (JSON.parse(text(row.path_references)) as string[]).map(parseStorePath),
   }),
 )
-
-/** The columns that `factsOf` reads. */
-export const factsColumns = ['store_path', 'nar_hash', 'nar_size', 'path_references'] as const
 
 export const rowOf = (facts: PathFacts): Insertable<Tables['paths']> => ({
   store_path: facts.storePath,

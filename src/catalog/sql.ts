@@ -1,6 +1,6 @@
-import { Kysely, sql, type Insertable } from 'kysely'
-import type { Key } from '../image/canonical.ts'
-import type { StorePath, PathFacts } from '../image/store-path.ts'
+import { Kysely, sql, type Insertable, type RawBuilder } from 'kysely'
+import type { StorePath } from '../image/store-path.ts'
+import { batchesOf, inOrder } from './batches.ts'
 import type { Catalog } from './catalog.ts'
 import { findBlobSizes, findFileMarks } from './blob-rows.ts'
 import { apiKeysIn } from './api-keys.ts'
@@ -9,7 +9,18 @@ import { logoutsIn } from './logout-rows.ts'
 import { servedIn } from './served-rows.ts'
 import { quotaUsesIn } from './quota-use-rows.ts'
 import { pullsIn } from './pull-rows.ts'
-import { cacheFileOf, factsColumns, factsOf, layerOf, memberOf, readRows, rowOf, valueOf } from './rows.ts'
+import {
+  cacheFileColumns,
+  cacheFileOf,
+  factsColumns,
+  factsOf,
+  layerColumns,
+  layerOf,
+  memberColumns,
+  memberOf,
+  rowOf,
+  valueOf,
+} from './rows.ts'
 import type { Tables } from './schema.ts'
 import { searchIndexesIn } from './search-rows.ts'
 import { forgetBlobs, upkeepIn } from './upkeep.ts'
@@ -35,12 +46,8 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
   }
 
   return {
-    async resolutions(keys, parse) {
-      const rows = await inBatches(keys, (batch) =>
-        db.selectFrom('resolutions').selectAll().where('key', 'in', batch).execute(),
-      )
-      return readMap(rows, ({ key, resolution }) => [key, valueOf(resolution, parse)])
-    },
+    resolutions: (keys, parse) =>
+      known(db, 'resolutions', ['key', 'resolution'], keys, ({ resolution }) => valueOf(resolution, parse)),
 
     rememberResolutions(resolutions, revision) {
       const used_on = dayOf()
@@ -53,12 +60,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
       return remember(db, 'resolutions', rows)
     },
 
-    async pathFacts(paths) {
-      const rows = await inBatches(paths, (batch) =>
-        db.selectFrom('paths').select(factsColumns).where('store_path', 'in', batch).execute(),
-      )
-      return new Map(readRows(rows, factsOf).map((facts): [StorePath, PathFacts] => [facts.storePath, facts]))
-    },
+    pathFacts: (paths) => known(db, 'paths', factsColumns, paths, factsOf),
 
     rememberPathFacts(facts) {
       const used_on = dayOf()
@@ -68,16 +70,11 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     async listings(paths) {
       const hashes = new Map(paths.map(({ storePath, narHash }) => [storePath, narHash]))
-      const rows = await inBatches([...hashes.keys()], (batch) =>
-        db.selectFrom('paths').select(['store_path', 'listing']).where('store_path', 'in', batch).execute(),
-      )
-      // An earlier version may have replaced the facts, but not the listing.
-      const current = rows.flatMap(({ store_path, listing }): [StorePath, string][] => {
-        const [hash, text] = listing?.split(' ') ?? []
-        const path = store_path as StorePath
-        return text !== undefined && hash === hashes.get(path) ? [[path, text]] : []
+      return known(db, 'paths', ['store_path', 'listing'], [...hashes.keys()], (row) => {
+        const [hash, text] = row.listing?.split(' ') ?? []
+        // An earlier version may have replaced the facts, but not the listing.
+        return hash === hashes.get(row.store_path as StorePath) ? text : undefined
       })
-      return new Map(current)
     },
 
     rememberListings(listed) {
@@ -91,10 +88,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
     },
 
     async cacheFiles(addresses) {
-      const rows = await inBatches(addresses, (batch) =>
-        db.selectFrom('cache_files').selectAll().where('address', 'in', batch).execute(),
-      )
-      return readRows(rows, cacheFileOf)
+      return [...(await known(db, 'cache_files', cacheFileColumns, addresses, cacheFileOf)).values()]
     },
 
     rememberCacheFiles(files) {
@@ -103,27 +97,14 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
     },
 
     async forgetPathFacts(paths) {
-      await inBatches(paths, (batch) => db.deleteFrom('paths').where('store_path', 'in', batch).execute())
+      for (const batch of batchesOf(paths, batchSize)) {
+        await db.deleteFrom('paths').where('store_path', 'in', batch).execute()
+      }
     },
 
-    async layer(key) {
-      const row = await db.selectFrom('layers').selectAll().where('key', '=', key).executeTakeFirst()
-      return row && layerOf(row)
-    },
-
-    async layers(keys) {
-      const rows = await inBatches(keys, (batch) =>
-        db.selectFrom('layers').selectAll().where('key', 'in', batch).execute(),
-      )
-      return readMap(rows, (row) => [row.key, layerOf(row)])
-    },
-
-    async members(keys) {
-      const rows = await inBatches(keys, (batch) =>
-        db.selectFrom('members').selectAll().where('key', 'in', batch).execute(),
-      )
-      return readMap(rows, (row) => [row.key, memberOf(row)])
-    },
+    layer: async (key) => (await known(db, 'layers', layerColumns, [key], layerOf)).get(key),
+    layers: (keys) => known(db, 'layers', layerColumns, keys, layerOf),
+    members: (keys) => known(db, 'members', memberColumns, keys, memberOf),
 
     async rememberLayer(key, { digest, diffId, size, compression, facts = null }, members) {
       const row = { key, digest, diff_id: diffId, size, compression, facts }
@@ -134,8 +115,8 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
     },
 
     async image(key, parse) {
-      const row = await db.selectFrom('images').select('image').where('key', '=', key).executeTakeFirst()
-      return row && valueOf(row.image, parse)
+      const images = await known(db, 'images', ['key', 'image'], [key], ({ image }) => valueOf(image, parse))
+      return images.get(key)
     },
 
     rememberImage: (key, image, madeAt = Math.floor(Date.now() / 1000)) =>
@@ -165,21 +146,8 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
   }
 }
 
-/** The valid rows among these, by key. */
-function readMap<Row, K extends Key, T>(
-  rows: readonly Row[],
-  read: (row: Row) => readonly [key: K, value: T | undefined],
-): Map<K, T> {
-  const known = new Map<K, T>()
-  for (const row of rows) {
-    const [key, value] = read(row)
-    if (value !== undefined) known.set(key, value)
-  }
-  return known
-}
-
-/** The first column of a table is its key. */
-const keys = {
+/** The column with the key of each table. */
+const keyColumns = {
   resolutions: 'key',
   paths: 'store_path',
   cache_files: 'address',
@@ -189,49 +157,51 @@ const keys = {
   blobs: 'digest',
 } as const
 
+type Keyed = keyof typeof keyColumns
+
+/**
+ * The known values of these keys.
+ * @param columns those that `read` needs, and the one of the key
+ * @param read returns the value of a row; undefined for a row that counts as missing
+ */
+async function known<T extends Keyed, C extends keyof Tables[T] & string, K extends string, V>(
+  db: Kysely<Tables>,
+  table: T,
+  columns: readonly C[],
+  keys: readonly K[],
+  read: (row: Pick<Tables[T], C>) => V | undefined,
+): Promise<Map<K, V>> {
+  const values = new Map<K, V>()
+  const { [table]: key } = keyColumns
+  for (const batch of batchesOf(keys, batchSize)) {
+    // Kysely cannot infer the types of a table that is a parameter.
+    const query = db.selectFrom(table as 'paths').select(columns as never)
+    const rows: object[] = await query.where(key as never, 'in', batch as never).execute()
+    for (const row of rows as Pick<Tables[T], C>[]) {
+      const value = read(row)
+      if (value !== undefined) values.set(row[key as never], value)
+    }
+  }
+  return values
+}
+
 /** Inserts rows, or replaces their values if the key exists. */
-async function remember<T extends keyof typeof keys>(
+async function remember<T extends Keyed>(
   db: Kysely<Tables>,
   table: T,
   rows: readonly Insertable<Tables[T]>[],
 ): Promise<void> {
-  const [first] = rows
-  if (!first) return
-  const key: string = keys[table]
-  const others = Object.keys(first).filter((column) => column !== key)
-  await inBatches(inOrder(rows, key as keyof Insertable<Tables[T]>), async (batch) => {
+  const key: string = keyColumns[table]
+  const ordered = inOrder(new Map(rows.map((row) => [String(row[key as keyof typeof row]), row])))
+  const values: Record<string, RawBuilder<unknown>> = {}
+  for (const column of Object.keys(rows[0] ?? {})) {
+    if (column !== key) values[column] = sql.ref(`excluded.${column}`)
+  }
+  for (const batch of batchesOf(ordered, batchSize)) {
     await db
       .insertInto(table)
       .values(batch)
-      .onConflict((conflict) =>
-        conflict
-          .column(key as never)
-          .doUpdateSet(
-            Object.fromEntries(others.map((column) => [column, sql.ref(`excluded.${column}`)])) as never,
-          ),
-      )
+      .onConflict((conflict) => conflict.column(key as never).doUpdateSet(values as never))
       .execute()
-    return []
-  })
-}
-
-/**
- * Rows in the order of their keys, the last one of each. PostgreSQL refuses a statement with a key twice, and two
- * replicas that write the same rows in different orders wait for each other.
- */
-function inOrder<Row>(rows: readonly Row[], key: keyof Row): readonly Row[] {
-  if (rows.length < 2) return rows
-  const newest = new Map(rows.map((row) => [row[key], row]))
-  return [...newest].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, row]) => row)
-}
-
-async function inBatches<T, R>(
-  items: readonly T[],
-  work: (batch: readonly T[]) => Promise<readonly R[]>,
-): Promise<R[]> {
-  const found: R[] = []
-  for (let start = 0; start < items.length; start += batchSize) {
-    for (const one of await work(items.slice(start, start + batchSize))) found.push(one)
   }
-  return found
 }

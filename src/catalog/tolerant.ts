@@ -101,7 +101,7 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
 export async function openTolerantCatalog(database: Database, options: ConnectionOptions): Promise<Catalog> {
   const connection = await connect(database, options)
   return {
-    ...withPolicies(catalogPolicies, (work) => connection.run(work), connection.doubts),
+    ...withPolicies(catalogPolicies, connection.run, connection.doubts),
     close: () => connection.close(),
   }
 }
