@@ -1,10 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import { symbols, type Logger } from 'pino'
 import type { AccessLogEntry } from '../http/access-log.ts'
-import type { Redactor } from '../text/redact.ts'
-import { now } from './clock.ts'
+import { redactJsonLine, type Redactor } from '../text/redact.ts'
 import { errorFacts, isOrdinary } from './error-facts.ts'
-import { redactJsonLine } from './redact-line.ts'
 
 /** The constant part of the lines of one path, as JSON; undefined if pino must write them. */
 type PathPart = { readonly kind: string; readonly method: string; readonly text: string | undefined }
@@ -66,6 +64,19 @@ export function createAccessLines(log: Logger, redactor: Redactor): (entry: Acce
     )
     return true
   }
+}
+
+let at = 0
+let time = ''
+
+/** The time for log lines (`2026-07-30T12:03:22.123Z`), formatted at most once per millisecond. */
+export function now(): string {
+  const ms = Date.now()
+  if (ms !== at) {
+    at = ms
+    time = new Date(ms).toISOString()
+  }
+  return time
 }
 
 /** To a tenth of a millisecond. */

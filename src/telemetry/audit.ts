@@ -5,9 +5,8 @@ import type { AddressOf } from '../http/address.ts'
 import type { AuditEvent, AuditListener } from '../http/audit.ts'
 import type { HttpRequest } from '../http/request.ts'
 import { jsonLine } from '../text/json-line.ts'
-import type { Redactor } from '../text/redact.ts'
+import { redactJsonLine, type Redactor } from '../text/redact.ts'
 import type { Lines } from './lines.ts'
-import { redactJsonLine } from './redact-line.ts'
 
 export type AuditOptions = {
   readonly lines: Pick<Lines, 'write'>

@@ -74,6 +74,19 @@ function anyOf(secrets: readonly string[]): RegExp | undefined {
   return new RegExp(longestFirst.map((form) => RegExp.escape(form)).join('|'), 'g')
 }
 
+/**
+ * Removes secrets from a JSON line. Most lines contain none, and there may be thousands a second: only suspicious lines
+ * are parsed again.
+ */
+export function redactJsonLine(line: string, redactor: Redactor): string {
+  if (!redactor.suspects(line)) return line
+  try {
+    return `${JSON.stringify(mapTexts(JSON.parse(line), redactor.text))}\n`
+  } catch {
+    return `${redactor.text(line.trimEnd())}\n`
+  }
+}
+
 /** Transforms every string in a JSON value, and leaves the rest unchanged. */
 export function mapTexts(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === 'string') return change(value)
