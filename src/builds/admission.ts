@@ -10,11 +10,11 @@ export type MayStart = () => Promise<void>
  * @throws the refusal if no image exists, and other failures of `existing`
  */
 export async function existingUnlessAdmitted<T>(
-  mayStart: MayStart | undefined,
+  mayStart: MayStart,
   existing: () => Promise<T>,
 ): Promise<T | undefined> {
   try {
-    await mayStart?.()
+    await mayStart()
     return undefined
   } catch (refusal) {
     return existing().catch((error: unknown) => {

@@ -122,7 +122,7 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<BuiltImage> 
     }
     const closure = await realisedClosure(context, roots, fresh, watch)
     const facts = [...closure.paths.values()]
-    const contents = withListings(context.contents, facts, (paths) => context.catalog.listings(paths))
+    const contents = withListings(context.contents, facts, context.catalog.listings)
     return fromStore(closure, { contents })
   })
 }

@@ -19,7 +19,6 @@ import { alreadyPinned, onItsOwn } from './one-revision.ts'
 import { createRequestKeys } from './request-key.ts'
 import type { Pulls } from './pull-counter.ts'
 import { createFlights, type Start } from './single-flight.ts'
-import { valueIfReady } from './value-if-ready.ts'
 import { stillBuilding, stopping } from './still-building.ts'
 
 export type BuilderDeps = FlowDeps & {
@@ -67,8 +66,9 @@ export type Builder = {
 
 export function createBuilder(deps: BuilderDeps): Builder {
   const queue = createBuildQueue(deps.maxQueue)
-  const builds = createFlights<BuiltImage>(() => deps.packer.reconsider())
-  const packing = createFlights<KnownLayer>(() => deps.packer.reconsider())
+  const reconsider = () => deps.packer.reconsider()
+  const builds = createFlights<BuiltImage>(reconsider)
+  const packing = createFlights<KnownLayer>(reconsider)
   const recent = createRecent(deps.blobs)
   const ids = new Map<string, string>()
   const committed = new Set<string>()
@@ -130,10 +130,10 @@ export function createBuilder(deps: BuilderDeps): Builder {
   const find = async (
     request: ImageRequest,
     { id, build: newId = randomUUID, background = false, readyOnly = false, onJoin, ...caller }: Caller,
-    signal: () => AbortSignal,
+    signal: AbortSignal,
     joined: (key: string) => void,
   ): Promise<BuiltImage> => {
-    const { together = onItsOwn(), mayStart, traceparent } = caller
+    const { together = onItsOwn, mayStart, traceparent } = caller
     if (readyOnly) {
       const existing = await ready(request, together)
       deps.onRemembered?.()
@@ -158,7 +158,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
     if (failure) throw failure.error
     const flight = () => {
       const built = builds.run(key, start(key, pinnedRequest, layering, newId()), {
-        signal: signal(),
+        signal,
         urgency: () => (background ? urgencies.background : urgencies.waiting),
       })
       const build = ids.get(key)
@@ -171,8 +171,9 @@ export function createBuilder(deps: BuilderDeps): Builder {
     }
     // An equal request may have started the build while this one was refused.
     const existing = () => (builds.has(key) ? flight() : ready(request, alreadyPinned(pinnedRequest)))
-    const admission = builds.has(key) ? undefined : mayStart
-    const built = known ?? (await existingUnlessAdmitted(admission, existing)) ?? (await flight())
+    const isNew = known === undefined && !builds.has(key)
+    const refused = mayStart && isNew ? await existingUnlessAdmitted(mayStart, existing) : undefined
+    const built = known ?? refused ?? (await flight())
     if (!background) deps.pulls.note(request, built)
     return built
   }
@@ -201,28 +202,21 @@ export function createBuilder(deps: BuilderDeps): Builder {
 
     async build(request, caller) {
       if (draining) throw stopping()
-      let leave: AbortController | undefined
-      const leaving = () => (leave ??= new AbortController())
+      const leave = new AbortController()
+      const disconnect = () => leave.abort()
+      caller.signal?.addEventListener('abort', disconnect)
+      if (caller.signal?.aborted) disconnect()
       let key: string | undefined
       let retrySent = false
       const expectBack = () => {
-        if (key !== undefined && builds.expect(key, deps.retryLease * 1000)) expected.add(key)
-        if (key !== undefined) leaving().abort()
+        if (key === undefined) return
+        if (builds.expect(key, deps.retryLease * 1000)) expected.add(key)
+        leave.abort()
       }
-      const disconnect = () => leaving().abort()
-      const listen = () => {
-        caller.signal?.addEventListener('abort', disconnect)
-        if (caller.signal?.aborted) disconnect()
-        return leaving().signal
-      }
-      const result = find(request, caller, listen, (joined) => {
+      const result = find(request, caller, leave.signal, (joined) => {
         key = joined
         if (retrySent) expectBack()
       })
-      // Most images are in memory, so only requests that wait get a timer.
-      const known = await valueIfReady(result)
-      if (known) return known.value
-      if (draining) throw stopping()
       const end = Promise.withResolvers<never>()
       const sendRetry = () => {
         retrySent = true

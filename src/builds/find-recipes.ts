@@ -31,8 +31,11 @@ export async function findRecipes(
   const found = await Promise.all(
     request.recipes.map(async (name) => [name, await recipes.find(name, place)] as const),
   )
-  for (const [name, { recipe }] of found) refusePlatform(name, recipe, platform)
-  const inRequest: NamedRecipe[] = found.map(([name, { recipe }]) => ({ name, recipe }))
+  const inRequest: NamedRecipe[] = []
+  for (const [name, { recipe }] of found) {
+    refusePlatform(name, recipe, platform)
+    inRequest.push({ name, recipe })
+  }
   return { request, found: inRequest, loaded: new Map(found) }
 }
 
@@ -67,7 +70,6 @@ export async function refuseClash(
   bare: readonly NamedRecipe[],
   lookUp: (names: readonly string[]) => Promise<ReadonlyMap<string, Resolution>>,
 ): Promise<void> {
-  if (bare.length === 0) return
   const found = await lookUp(bare.map(({ name }) => name))
   for (const { name } of bare) {
     if (!isPackage(found.get(name))) continue

@@ -124,7 +124,7 @@ function mixed(
   local: ReadonlyMap<StorePath, PathFacts>,
   counting: ReadonlyMap<StorePath, InCache>,
 ): Contents {
-  const here = withListings(deps.contents, facts, (paths) => deps.catalog.listings(paths))
+  const here = withListings(deps.contents, facts, deps.catalog.listings)
   const others = facts.filter(({ storePath, narHash }) => local.get(storePath)?.narHash !== narHash)
   if (others.length === 0) return here
   const elsewhere = new Map(

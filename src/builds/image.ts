@@ -69,13 +69,12 @@ export async function publishImage(
   }
   const configText = composeConfig(platform, layers, withVariables(runConfig, env), commit?.created)
   const plain = layers.map(({ layer }) => layer)
-  const descriptors = (form: ManifestForm) => plain.map((layer) => layerDescriptor(form, layer))
   const annotations = { ...annotationsOf(runConfig.labels), ...own }
-  const manifest = (form: ManifestForm) =>
-    publish(
-      composeManifest(form, partOf(configText), descriptors(form), annotations),
-      mediaTypes[form].manifest,
-    )
+  const manifest = (form: ManifestForm) => {
+    const descriptors = plain.map((layer) => layerDescriptor(form, layer))
+    const text = composeManifest(form, partOf(configText), descriptors, annotations)
+    return publish(text, mediaTypes[form].manifest)
+  }
   const [config, docker, oci] = await Promise.all([
     publish(configText, mediaTypes.oci.config),
     manifest('docker'),

@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import type { Catalog, Member, MemberKey } from '../catalog/catalog.ts'
+import type { Member, MemberKey } from '../catalog/catalog.ts'
 import { hasCode } from '../errors.ts'
 import { MemberGone } from '../layers/pack.ts'
 import type { Blobs } from './blobs.ts'
@@ -26,23 +26,32 @@ export type OpenMembers = {
   gone(): Error
 }
 
-export type MembersDeps = Pick<Catalog, 'members'> & {
+export type MembersDeps = {
   readonly blobs: Blobs
   readonly packedAhead?: Pick<PackedAhead, 'take'> | undefined
 }
 
-/** Looks up members, and downloads those of a remote store. */
+/**
+ * Opens members, and downloads those of a remote store.
+ * @param recorded the members in the catalog, these and possibly others
+ */
 export async function openMembers(
-  { members: lookUp, blobs, packedAhead }: MembersDeps,
+  { blobs, packedAhead }: MembersDeps,
   keys: readonly MemberKey[],
+  recorded: ReadonlyMap<MemberKey, Member>,
 ): Promise<OpenMembers> {
-  const { members, ahead, release: releaseAhead } = await openAhead(packedAhead, keys)
+  const packed = packedAhead && (await openAhead(packedAhead, keys))
+  const members = new Map(packed?.members)
+  const known = new Map<MemberKey, Member>()
+  for (const key of keys) {
+    const member = members.has(key) ? undefined : recorded.get(key)
+    if (member) known.set(key, member)
+  }
   const copies: string[] = []
   const release = async () => {
-    await Promise.all([releaseAhead(), ...copies.map((copy) => rm(copy, { force: true }))])
+    await Promise.all([packed?.release(), ...copies.map((copy) => rm(copy, { force: true }))])
   }
   try {
-    const known = await lookUp(keys.filter((key) => !members.has(key)))
     await Promise.all(
       Array.from(known, async ([key, member]) => {
         const size = await blobs.find(member.digest)
@@ -60,7 +69,7 @@ export async function openMembers(
     )
     return {
       members,
-      ahead,
+      ahead: packed?.ahead ?? new Map(),
       release,
       gone: () => new MemberGone(),
       async doubt() {
@@ -76,14 +85,14 @@ export async function openMembers(
 }
 
 /** The members of paths that are already packed. Throws if one cannot be packed. */
-async function openAhead(packedAhead: MembersDeps['packedAhead'], keys: readonly MemberKey[]) {
+async function openAhead(packedAhead: Pick<PackedAhead, 'take'>, keys: readonly MemberKey[]) {
   const members = new Map<MemberKey, LocalMember>()
   const ahead = new Map<MemberKey, string | undefined>()
   const taken: ReadyLayer[] = []
   const release = async () => void (await Promise.all(taken.map((ready) => ready.release())))
   const settled = await Promise.allSettled(
     keys.map(async (key) => {
-      const ready = await packedAhead?.take(key)
+      const ready = await packedAhead.take(key)
       if (!ready) return
       taken.push(ready)
       const { file, spans, listings: listed } = ready.packed

@@ -47,7 +47,10 @@ export function createOneRevision(count: number): OneRevision {
 }
 
 /** For a single image. */
-export const onItsOwn = (): OneRevision => createOneRevision(1)
+export const onItsOwn: OneRevision = {
+  pin: (sets, request, options) => sets.pin(request, options),
+  agree: (known) => Promise.resolve(known),
+}
 
 /** For a single image whose package set is already pinned. */
 export const alreadyPinned = (pinnedRequest: PinnedRequest<ImageRequest>): OneRevision => ({

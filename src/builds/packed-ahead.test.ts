@@ -87,8 +87,9 @@ describe('paths that are packed before the layers are planned', () => {
     const [found, other] = [foundOf('a', tree), foundOf('b', noise(300_000))]
     await begin(found)
     const members = await openMembers(
-      { members: async () => new Map(), blobs: {} as never, packedAhead: packed },
+      { blobs: {} as never, packedAhead: packed },
       [keyOf(found), keyOf(other)],
+      new Map(),
     )
     const member = members.members.get(keyOf(found)) ?? assert.fail('it was not packed')
     assert.ok(members.ahead.get(keyOf(found)))

@@ -1,4 +1,4 @@
-import type { Catalog, KnownLayer, LayerKey } from '../catalog/catalog.ts'
+import type { Catalog, KnownLayer, LayerKey, MemberKey } from '../catalog/catalog.ts'
 import { afterReading, type Contents, type OpenPaths } from '../contents/contents.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { hasCode, systemErrorCode } from '../errors.ts'
@@ -10,7 +10,7 @@ import type { Blobs } from './blobs.ts'
 import type { Emit } from './events.ts'
 import type { LayerSpec } from './layers.ts'
 import { linkFactsText, parseLinkFacts } from './layers.ts'
-import { openMembers } from './members.ts'
+import { openMembers, type OpenMembers } from './members.ts'
 import type { PackedAhead, ReadyLayer } from './packed-ahead.ts'
 import type { Flights, Start } from './single-flight.ts'
 
@@ -43,16 +43,16 @@ export async function knownLayers(
   { catalog, blobs }: Pick<PackingDeps, 'catalog' | 'blobs'>,
   wanted: readonly LayerSpec[],
 ): Promise<Map<LayerKey, KnownLayer>> {
-  const known = await catalog.layers(wanted.map(({ key }) => key))
-  const found = await Promise.all(
-    Array.from(known, async ([key, layer]) => [key, layer, await blobs.find(layer.digest)] as const),
+  const recorded = await catalog.layers(wanted.map(({ key }) => key))
+  const known = new Map<LayerKey, KnownLayer>()
+  await Promise.all(
+    wanted.map(async ({ key, make }) => {
+      const layer = recorded.get(key)
+      if (!layer || (await blobs.find(layer.digest)) !== layer.size) return
+      if (!make || parseLinkFacts(layer.facts) !== undefined) known.set(key, layer)
+    }),
   )
-  const withFacts = new Set(wanted.filter(({ make }) => make).map(({ key }) => key))
-  const isKnown = (key: LayerKey, { facts }: KnownLayer) =>
-    !withFacts.has(key) || parseLinkFacts(facts) !== undefined
-  return new Map(
-    found.flatMap(([key, layer, size]) => (size === layer.size && isKnown(key, layer) ? [[key, layer]] : [])),
-  )
+  return known
 }
 
 /**
@@ -66,7 +66,9 @@ export async function packLayers(
   const packing = new Map<StorePath, Promise<unknown>>()
   const contents = deps.contents.isReadFirst ? afterReading(deps.contents, packing) : deps.contents
   const ofAll = { ...deps, contents }
-  const members = lookUpMembers(deps, wanted)
+  // In one statement for all layers: building one for each takes longer than running it.
+  const members = deps.catalog.members(memberKeys(wanted))
+  members.catch(() => {}) // reported to the layers that wait for it
   const pack = (layer: LayerSpec) => {
     const packed = packShared({ ...ofAll, members }, layer, true).catch((error: unknown) => {
       // Another build tried to use a member that is damaged, or ended what this one waits for.
@@ -80,20 +82,8 @@ export async function packLayers(
   return packAll(wanted, pack)
 }
 
-/** Looks up the members of all layers in one statement: building one for each layer takes longer than running it. */
-function lookUpMembers({ catalog }: PackingDeps, wanted: readonly LayerSpec[]): Catalog['members'] {
-  const all = catalog.members(wanted.flatMap(({ members }) => members.map(({ key }) => key)))
-  all.catch(() => {}) // reported to callers that wait for it
-  return async (keys) => {
-    const found = await all
-    return new Map(
-      keys.flatMap((key) => {
-        const member = found.get(key)
-        return member ? [[key, member]] : []
-      }),
-    )
-  }
-}
+const memberKeys = (wanted: readonly LayerSpec[]): MemberKey[] =>
+  wanted.flatMap(({ members }) => members.map(({ key }) => key))
 
 /**
  * Like `packLayers`, but only copies members. Returns undefined if a store path has no member, or if the tree of links is
@@ -104,7 +94,7 @@ export async function packFromMembers(
   wanted: readonly LayerSpec[],
 ): Promise<Map<LayerKey, KnownLayer> | undefined> {
   if (wanted.some(({ make }) => make)) return undefined
-  const keys = wanted.flatMap(({ members }) => members.map(({ key }) => key))
+  const keys = memberKeys(wanted)
   if ((await deps.catalog.members(keys)).size < keys.length) return undefined
   try {
     return await packAll(wanted, (layer) => packShared(deps, layer, false))
@@ -131,21 +121,18 @@ async function packAll(
 ): Promise<Map<LayerKey, KnownLayer>> {
   // The largest first: paths are downloaded in this order, and no large layer is left for one thread at the end.
   const ordered = wanted.toSorted((one, other) => other.narSize - one.narSize)
-  const layers = await allSettledOrThrow(ordered, pack)
-  return new Map(ordered.flatMap(({ key }, index) => (layers[index] ? [[key, layers[index]]] : [])))
-}
-
-/** Like `Promise.all`, but waits for all work even if some fails. */
-async function allSettledOrThrow<T, R>(all: readonly T[], each: (one: T) => Promise<R>): Promise<R[]> {
-  const settled = await Promise.allSettled(all.map(each))
-  return settled.map((outcome) => {
+  const layers = new Map<LayerKey, KnownLayer>()
+  // Wait for all of them even if one fails, since they read the store paths.
+  for (const [index, outcome] of (await Promise.allSettled(ordered.map(pack))).entries()) {
     if (outcome.status === 'rejected') throw outcome.reason
-    return outcome.value
-  })
+    const { key } = ordered[index] as LayerSpec
+    layers.set(key, outcome.value)
+  }
+  return layers
 }
 
-/** `members`: those that were looked up already. */
-type LayerDeps = PackingDeps & Partial<Pick<Catalog, 'members'>>
+/** `members`: those of all layers, if they are being looked up already. */
+type LayerDeps = PackingDeps & { readonly members?: ReturnType<Catalog['members']> }
 
 async function packLayer(
   deps: LayerDeps,
@@ -208,31 +195,28 @@ async function packBytes(
     when.onBegin?.()
     return { ...ready.packed, copied: 0, release: ready.release }
   }
-  const lookUp: Catalog['members'] = deps.members ?? ((keys) => deps.catalog.members(keys))
-  const opened = await openMembers(
-    { ...deps, members: lookUp },
-    members.map(({ key }) => key),
-  )
+  const keys = members.map(({ key }) => key)
+  const opened = await openMembers(deps, keys, await (deps.members ?? deps.catalog.members(keys)))
   let paths: OpenPaths | undefined
-  /** Members if `copy` is set and they exist, and store paths for all others. */
-  const piecesOf = async (copy: boolean): Promise<Piece[]> => {
-    const isCopied = ({ key }: LayerSpec['members'][number]) => copy && opened.members.has(key)
-    const read = members.filter((one) => !isCopied(one)).map(({ storePath }) => storePath)
+  /** Those members that are copied, and store paths for all others. */
+  const piecesOf = async (copied: OpenMembers['members']): Promise<Piece[]> => {
+    const read = members.flatMap(({ key, storePath }) => (copied.has(key) ? [] : [storePath]))
     paths = await contents.open(read, when).catch((error: unknown) => {
       // Downloading a path needs disk space.
       throw systemErrorCode(error) === undefined ? error : storeError(error, 'downloading a path')
     })
     const { sources } = paths
+    let next = 0
     return members.map((one) => {
-      const member = isCopied(one) && opened.members.get(one.key)
-      const source = member ? { member } : sources[read.indexOf(one.storePath)]
+      const member = copied.get(one.key)
+      const source = member ? { member } : sources[next++]
       if (!source) throw new Error(`${one.storePath} has neither a member nor a source`)
       return source
     })
   }
   try {
     if (!inStore && opened.members.size < members.length) throw opened.gone()
-    const packed = await packer.pack(await piecesOf(true), options)
+    const packed = await packer.pack(await piecesOf(opened.members), options)
     const listings = members.map(({ key }, index) => packed.listings[index] ?? opened.ahead.get(key))
     return { ...packed, listings, copied: opened.members.size - opened.ahead.size }
   } catch (error) {
@@ -240,7 +224,7 @@ async function packBytes(
     await opened.doubt()
     if (!inStore) throw error
     await paths?.close()
-    return { copied: 0, ...(await packer.pack(await piecesOf(false), options)) }
+    return { copied: 0, ...(await packer.pack(await piecesOf(new Map()), options)) }
   } finally {
     await paths?.close()
     await opened.release()

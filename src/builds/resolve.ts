@@ -101,29 +101,27 @@ export function createResolver({
     { signal, urgency, emit, enter, again = false, readyOnly }: ResolveOptions,
     resolutions: Map<string, Resolution>,
   ): Promise<number> {
-    const names = all.filter((name) => !resolutions.has(name))
-    const keyOfName = (name: string) => {
-      const inputs = limited.has(name) ? filter.inputs : undefined
-      return resolutionKey(pinned.revision, platform, name, { ...policy, filter: inputs })
-    }
     const state = stateOf(pinned)
-    const keyInMemory = (name: string) => `${keyOfName(name)} ${state}`
-    const remembered = again
-      ? new Map<ResolutionKey, Resolution>()
-      : await catalog.resolutions(names.map(keyOfName), parseResolution)
-    for (const name of names) {
-      const known =
-        remembered.get(keyOfName(name)) ?? (again ? undefined : passing.resolution(keyInMemory(name)))
-      if (known) resolutions.set(name, known)
+    const keys = new Map<string, ResolutionKey>()
+    for (const name of all) {
+      if (resolutions.has(name)) continue
+      const inputs = limited.has(name) ? filter.inputs : undefined
+      keys.set(name, resolutionKey(pinned.revision, platform, name, { ...policy, filter: inputs }))
     }
-    const unknown = names.filter((name) => !resolutions.has(name))
+    const remembered = again ? undefined : await catalog.resolutions([...keys.values()], parseResolution)
+    const unknown: string[] = []
+    for (const [name, key] of keys) {
+      const known = again ? undefined : (remembered?.get(key) ?? passing.resolution(`${key} ${state}`))
+      if (known) resolutions.set(name, known)
+      else unknown.push(name)
+    }
     if (unknown.length === 0) return 0
     if (readyOnly) throw notReady()
 
     if (again) nix.forget(state)
     const lookUp: LookUp = {
       set: pinned.set,
-      revision: stateOf(pinned),
+      revision: state,
       ...policy,
       system: platform.system,
       attributes: unknown.map(partsOfName),
@@ -151,12 +149,13 @@ export function createResolver({
       if (!answer) throw new Error(`Nix gave no answer for ${name}`)
       const resolution = resolutionOf(name, answer, platform, limited.has(name) ? filter : undefined)
       resolutions.set(name, resolution)
-      if (answer.status !== 'failed' || answer.lasting) fresh.set(keyOfName(name), resolution)
+      const key = keys.get(name) as ResolutionKey
+      if (answer.status !== 'failed' || answer.lasting) fresh.set(key, resolution)
       // Lasting ones too: until they are remembered, which may take a while.
-      if (answer.status === 'failed') passing.note(keyInMemory(name), resolution)
+      if (answer.status === 'failed') passing.note(`${key} ${state}`, resolution)
     }
     const remember = async () => {
-      if (!(await pinned.unchanged())) return nix.forget(stateOf(pinned))
+      if (!(await pinned.unchanged())) return nix.forget(state)
       await catalog.rememberResolutions(fresh, pinned.revision)
       if (versions) await noteVersions(versions, pinned, fresh.values())
     }
@@ -180,13 +179,13 @@ export function createResolver({
       const resolutions = new Map<string, Resolution>()
       const { request, found: foundRecipes, loaded } = await findRecipes(recipes, original, pinned, options)
       refuseDenied({ request, recipes: foundRecipes, packages: request.packages }, filter)
-      await refuseClash(
-        foundRecipes.filter(({ name }) => original.packages.includes(name)),
-        async (names) => {
+      const bare = foundRecipes.filter(({ name }) => original.packages.includes(name))
+      if (bare.length > 0) {
+        await refuseClash(bare, async (names) => {
           await lookUpAll(names, new Set(names), request, pinned, options, resolutions)
           return resolutions
-        },
-      )
+        })
+      }
       const { words } = request
       let evaluated =
         words.length === 0 ? 0 : await lookUpAll(words, new Set(words), request, pinned, options, resolutions)

@@ -49,16 +49,21 @@ export function createFlights<T>(changed: () => void = () => {}): Flights<T> {
     const flight: Flight<T> = { result: pending.promise, abort, waiters, committed: false, lease: undefined }
     flights.set(key, flight)
     const demand = { signal: abort.signal, urgency: () => urgencyOf(flight) }
-    const land = () => {
-      clearTimeout(flight.lease?.timer)
-      if (flights.get(key) === flight) flights.delete(key)
-    }
     pending.promise.catch(() => {}) // each waiter gets the error; without waiters it is ignored
     const commit = () => {
       flight.committed = true
     }
-    const run = async () => start(demand, commit)
-    run().finally(land).then(pending.resolve, pending.reject)
+    const run = async () => {
+      try {
+        pending.resolve(await start(demand, commit))
+      } catch (error) {
+        pending.reject(error)
+      } finally {
+        clearTimeout(flight.lease?.timer)
+        if (flights.get(key) === flight) flights.delete(key)
+      }
+    }
+    void run()
     return flight
   }
 

@@ -12,21 +12,13 @@ const fewestLooks = 2
  */
 export function cachedListings(listings: Listings): Listings {
   const seen = new Map<string, Promise<FileInfo | undefined>>()
-  const listed = new Map<string, Promise<string[]>>()
   const looks = new Map<string, number>()
   const namesIn = new Map<string, Promise<ReadonlySet<string>>>()
 
-  const list = (path: string): Promise<string[]> => {
-    const known = listed.get(path)
-    if (known) return known
-    const listing = listings.list(path)
-    listed.set(path, listing)
-    return listing
-  }
   const namesOf = (directory: string): Promise<ReadonlySet<string>> => {
     const known = namesIn.get(directory)
     if (known) return known
-    const names = list(directory).then((all) => new Set(all))
+    const names = listings.list(directory).then((all) => new Set(all))
     namesIn.set(directory, names)
     return names
   }
@@ -36,13 +28,13 @@ export function cachedListings(listings: Listings): Listings {
     if (above?.kind !== 'directory') return listings.look(path)
     const count = (looks.get(directory) ?? 0) + 1
     looks.set(directory, count)
-    if (count < fewestLooks && !listed.has(directory)) return listings.look(path)
+    if (count < fewestLooks && !namesIn.has(directory)) return listings.look(path)
     const names = await namesOf(directory)
     return names.has(path.slice(directory.length + 1)) ? listings.look(path) : undefined
   }
   return {
     // Each caller gets its own list, which it may sort.
-    list: async (path) => [...(await list(path))],
+    list: async (path) => [...(await namesOf(path))],
     read: (path, most) => listings.read(path, most),
     look(path) {
       const known = seen.get(path)

@@ -88,6 +88,7 @@ export function specOf(
     ...(commit && { ...commitLabels(commit), ...commitsOf(packages) }),
     ...recipe.labels,
   }
+  const run = { ...standing, ...picked(recipe, configFields), labels }
   return {
     platform: request.platform,
     sets: [{ tag: request.tag, revision }],
@@ -105,20 +106,19 @@ export function specOf(
     ),
     config: base
       ? {
-          ...configOn(base.config, { ...standing, ...configOf(recipe), labels }),
+          ...configOn(base.config, run),
           env: envOf(recipe, environmentOn(base.config.env, standing.env)),
         }
-      : { ...standing, ...configOf(recipe), labels, env: envOf(recipe, standing.env) },
+      : { ...run, env: envOf(recipe, standing.env) },
     ...(base && { base }),
     ...(commit && { commit }),
     links: packages.map(({ outputPath }) => outputPath),
     ...(roots.length > 0 && { roots }),
-    ...contentsOf(recipe),
+    ...picked(recipe, contentsFields),
   }
 }
 
 /** Fields of a recipe that are part of the config as they are. */
-const configOf = (recipe: Recipe) => picked(recipe, configFields)
 const configFields = [
   'entrypoint',
   'cmd',
@@ -130,7 +130,6 @@ const configFields = [
   'healthcheck',
 ] as const
 
-const contentsOf = (recipe: Recipe) => picked(recipe, contentsFields)
 const contentsFields = ['accounts', 'files', 'nixDatabase', 'annotations', 'maxLayers'] as const
 
 const picked = <Field extends keyof Recipe>(recipe: Recipe, fields: readonly Field[]) =>

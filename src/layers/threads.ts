@@ -125,10 +125,8 @@ export function createThreads({ engine, format, count, heap, limit }: ThreadOpti
   const running = (): Waiting[] => threads.flatMap(({ state }) => (typeof state === 'object' ? [state] : []))
   /** The next layer to pack. One thread is reserved for layers that clients wait for; while idle, it helps others. */
   function next(): Waiting | undefined {
-    const first = [...waiting].reduce<Waiting | undefined>(
-      (best, one) => (best && !precedes(one, best) ? best : one),
-      undefined,
-    )
+    let first: Waiting | undefined
+    for (const one of waiting) if (!first || precedes(one, first)) first = one
     if (!first || !isBackground(first)) return first
     return running().filter(isBackground).length < Math.max(1, count - 1) ? first : undefined
   }
