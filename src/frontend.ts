@@ -3,7 +3,7 @@ import { openAdmin, type AdminDeps } from './admin.ts'
 import { createHoldings } from './builds/holdings.ts'
 import type { Builds, WorkerStatus } from './builds/builds.ts'
 import type { Config } from './config.ts'
-import { platformsBySet, vocabularyOf } from './config/set-config.ts'
+import { namedSets, platformsBySet, vocabularyOf } from './config/set-config.ts'
 import { openGate } from './gate.ts'
 import { createAddressOf, createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
@@ -141,7 +141,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     blobs: state.blobs,
     source: worker,
     platforms: defaults,
-    platformsOf: platformsBySet(config),
+    platformsOf: namedSets(config) && platformsBySet(config),
     pulled: state.catalog,
     onUse: state.uses.noteManifest,
     listNames: config.NIXERY_CATALOG === 'on',

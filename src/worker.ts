@@ -134,7 +134,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
       limit: config.NIXERY_PACK_TIMEOUT,
     },
   )
-  const contents = localStore((paths, watch) => nix.closureFacts(paths, watch))
+  const contents = localStore(nix.closureFacts)
   const { spoolDirectory } = state.store
   const shared = await openSharedCache(config, { postgres: state.postgres, spoolDirectory, note })
   const origin = await openOrigin(config, { nix, catalog, shared }, spoolDirectory, warn)

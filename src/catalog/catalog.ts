@@ -89,11 +89,11 @@ export type Catalog = ImagesOfNames & {
   /** @param revision the revision of the package set; its resolutions are removed together when it is no longer used */
   rememberResolutions(resolutions: ReadonlyMap<ResolutionKey, object>, revision?: string): Promise<void>
   /** The facts of the known paths among these. */
-  pathFacts(paths: readonly StorePath[]): Promise<Map<StorePath, PathFacts>>
+  readonly pathFacts: (paths: readonly StorePath[]) => Promise<Map<StorePath, PathFacts>>
   /** Facts of a path that was rebuilt with different bytes replace the old ones. */
   rememberPathFacts(facts: readonly PathFacts[]): Promise<void>
   /** The listings of paths, if they are known for exactly these contents. */
-  listings(paths: readonly PathId[]): Promise<Map<StorePath, string>>
+  readonly listings: (paths: readonly PathId[]) => Promise<Map<StorePath, string>>
   /** Stores the facts of paths with their listings. */
   rememberListings(listed: readonly PathListing[]): Promise<void>
   /** Responses of binary caches; the caller decides whether they are still valid. */
@@ -101,7 +101,7 @@ export type Catalog = ImagesOfNames & {
   rememberCacheFiles(files: readonly CacheFile[]): Promise<void>
   layer(key: LayerKey): Promise<KnownLayer | undefined>
   /** The known layers among these, by key. */
-  layers(keys: readonly LayerKey[]): Promise<Map<LayerKey, KnownLayer>>
+  readonly layers: (keys: readonly LayerKey[]) => Promise<Map<LayerKey, KnownLayer>>
   /** The known members among these, by key. */
   members(keys: readonly MemberKey[]): Promise<Map<MemberKey, Member>>
   rememberLayer(key: LayerKey, layer: KnownLayer, members: readonly Member[]): Promise<void>

@@ -89,11 +89,7 @@ function namedReply(
 ): Reply {
   deps.onUse?.(digest)
   const etag = `"${digest}"`
-  const replies = repliesOf(bytes, mediaType, () => ({
-    ...headersOf(digest, etag),
-    'Cache-Control': 'no-cache',
-    Vary: 'Accept',
-  }))
+  const replies = repliesOf(bytes, mediaType, digest, etag)
   return isKnown(request, etag) ? replies.notModified : replies.ok
 }
 
@@ -134,16 +130,12 @@ const replies = new WeakMap<Uint8Array, Map<string, Replies>>()
 type Replies = { readonly ok: Reply; readonly notModified: Reply }
 
 /** The replies with a manifest found by name, by its bytes and its media type. */
-function repliesOf(
-  bytes: Uint8Array,
-  mediaType: string,
-  headers: () => Readonly<Record<string, string>>,
-): Replies {
+function repliesOf(bytes: Uint8Array, mediaType: string, digest: Digest, etag: string): Replies {
   const ofBytes = replies.get(bytes) ?? new Map<string, Replies>()
   replies.set(bytes, ofBytes)
   const last = ofBytes.get(mediaType)
   if (last) return last
-  const common = headers()
+  const common = { ...headersOf(digest, etag), 'Cache-Control': 'no-cache', Vary: 'Accept' }
   const made = {
     ok: okReply(common, mediaType, bytes),
     notModified: { status: 304, headers: common, body: undefined },

@@ -70,10 +70,10 @@ export type Slots = {
     work: (start: () => Promise<EvaluatorProcess | undefined>) => Promise<T>,
   ): Promise<T>
   /**
-   * Ends idle processes, the least recently used first, until the others use at most `bytes()` of memory. Resolves once
+   * Ends idle processes, the least recently used first, until the others use at most so many bytes of memory. Resolves once
    * they have ended.
    */
-  shrink(bytes: () => number): Promise<void>
+  shrink(bytes: number): Promise<void>
   /** Replaces the process before the next request. */
   outdate(slot: Slot): void
   forget(revision: string): void
@@ -199,7 +199,7 @@ export function createSlots(options: SlotOptions): Slots {
       let sum = resting.reduce((all, { memory }) => all + memory, 0)
       const ending: Promise<void>[] = []
       for (const { process, slot, memory } of resting) {
-        if (sum <= bytes()) break
+        if (sum <= bytes) break
         sum -= memory
         if (slot.process === process) endProcess(slot)
         ending.push(process.end())

@@ -74,7 +74,7 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
    */
   const withMemory = <T>(given: EvaluationOptions, evaluation: () => Promise<T>): Promise<T> =>
     evaluations.run(async () => {
-      await slots.shrink(() => memory - evaluations.running * limit)
+      await slots.shrink(memory - evaluations.running * limit)
       if (given.signal?.aborted) throw cancelled(given.signal.reason)
       return evaluation()
     }, given)

@@ -62,7 +62,7 @@ export type Nix = {
     use: (fresh: readonly WantedOutput[]) => Promise<T>,
   ): Promise<T>
   /** The facts of all paths in the closure of these, which must be valid. */
-  closureFacts(paths: readonly StorePath[], watch: Watch): Promise<PathFacts[]>
+  readonly closureFacts: (paths: readonly StorePath[], watch: Watch) => Promise<PathFacts[]>
   /** Fetches sources of packages into the store; see `fetch.ts`. */
   fetchSources(sources: Sources, rootOf: (path: StorePath) => string, watch: Watch): Promise<StorePath>
   /** Locks a flake and fetches it into the store; see `flake.ts`. */

@@ -45,7 +45,7 @@ export function choosePackages(
       unavailable.push({ ...wanted, found: first ?? reasonOf(found) })
     }
   }
-  refuse(decided, unavailable)
+  if (unavailable.length > 0) refuse(decided, unavailable)
   return { packages: [...chosen.values()].sort(byPriority), warnings }
 }
 

@@ -124,18 +124,12 @@ async function syncFile(file: string, size: number): Promise<void> {
 
 /** Shares one run among concurrent callers. Calls during a run wait together for the next one. */
 function coalesce(work: () => Promise<void>): () => Promise<void> {
-  let running: Promise<void> | undefined
+  let last: Promise<void> = Promise.resolve()
   let next: Promise<void> | undefined
   const run = () => {
-    running = work().finally(() => (running = undefined))
-    return running
+    next = undefined
+    return (last = work())
   }
-  const afterwards = (before: Promise<void>) =>
-    before
-      .catch(() => {}) // reported to the callers of that run
-      .then(() => {
-        next = undefined
-        return run()
-      })
-  return () => (running ? (next ??= afterwards(running)) : run())
+  // The failure of a run is reported to its own callers.
+  return () => (next ??= last.then(run, run))
 }
