@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { cp, mkdir, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
@@ -12,6 +10,7 @@ import { containersEnvironment } from './support/clients/podman.ts'
 import { serviceImages, serviceVolumes } from './support/compose/images.ts'
 import { newestCompose } from './support/compose/newest.ts'
 import { documents } from './support/documents.ts'
+import { freePort } from './support/ports.ts'
 import { until } from './support/until.ts'
 import { demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -36,7 +35,7 @@ describe('deploy/compose.yaml', { skip, timeout: 800_000 }, () => {
     await writeFile(join(deploy, 'compose.override.yaml'), overrideOfGuide())
     const [programs] = await allPrograms()
     assert.ok(programs && !('missing' in programs))
-    ports = await Promise.all([freePort(), freePort(), freePort()])
+    ports = [await freePort(), await freePort(), await freePort()]
     env = {
       ...(await containersEnvironment(programs, join(workspace.folder, 'podman'))),
       PORT: String(ports[0]),
@@ -169,14 +168,6 @@ function guide(heading: string): string {
 
 const overrideOfGuide = (): string =>
   /```yaml\n(.*?)```/s.exec(documents().get('docs/compose.md') ?? '')?.[1] ?? ''
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  return port
-}
 
 /** Waits until a server is ready, and returns the digest of an image that it serves. */
 async function digestAt(port: number): Promise<string | null> {

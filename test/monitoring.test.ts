@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { launcher } from './support/command.ts'
-import { freePort } from './support/nginx.ts'
+import { freePort } from './support/ports.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const deploy = join(import.meta.dirname, '..', 'deploy')

@@ -1,11 +1,11 @@
 import { globSync } from 'node:fs'
 import { chown, mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { execa } from 'execa'
 import pg from 'pg'
+import { freePort } from '../../test/support/ports.ts'
 
 /** A PostgreSQL server for tests. Its databases use a language's collation, as those of operators may. */
 export type TestPostgres = {
@@ -118,16 +118,4 @@ export async function startPostgres(): Promise<TestPostgres> {
 async function userNamed(name: string): Promise<{ uid: number; gid: number }> {
   const [uid, gid] = await Promise.all(['-u', '-g'].map((which) => execa('id', [which, name])))
   return { uid: Number(uid?.stdout), gid: Number(gid?.stdout) }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => {
-    server.close(resolve)
-  })
-  return port
 }

@@ -4,7 +4,7 @@ import { startPostgres, type TestPostgres } from '../../src/postgres/testing.ts'
 import { clockAhead } from '../support/clock.ts'
 import { startFleet, type TestFleet } from '../support/fleet.ts'
 import { openNetwork, type TestNetwork } from '../support/network.ts'
-import { freePort } from '../support/nginx.ts'
+import { freePort } from '../support/ports.ts'
 import type { Workspace } from '../support/workspace.ts'
 
 /** A process that is or was a member of the fleet. */

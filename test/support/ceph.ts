@@ -1,9 +1,9 @@
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { execa } from 'execa'
+import { freePort } from './ports.ts'
 
 /** A real S3 service: Ceph with one monitor, one in-memory storage daemon and one gateway. */
 export type Ceph = {
@@ -36,7 +36,7 @@ export async function startCeph(folder: string): Promise<Ceph> {
 
 async function startIn(folder: string): Promise<Ceph> {
   const started = performance.now()
-  const [gateway, ...monitors] = await freePorts(3)
+  const [gateway, ...monitors] = [await freePort(), await freePort(), await freePort()]
   const config = join(folder, 'ceph.conf')
   const daemons: ReturnType<typeof spawnDaemon>[] = []
   const ended: string[] = []
@@ -111,24 +111,6 @@ const answers = (address: string): Promise<boolean> =>
     async (response) => (await response.text()).includes('ListAllMyBucketsResult'),
     () => false, // not yet
   )
-
-/** Free ports below 32768, where the kernel's ephemeral ports begin. */
-async function freePorts(count: number): Promise<number[]> {
-  const ports: number[] = []
-  while (ports.length < count) {
-    const port = randomInt(12_000, 32_000)
-    if (!ports.includes(port) && (await isFree(port))) ports.push(port)
-  }
-  return ports
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer()
-  return new Promise((resolve) => {
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })
-}
 
 /** The daemons' secrets in Ceph's format: type 1, no creation time, 16 bytes. */
 export function cephKeyring(): string {

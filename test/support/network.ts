@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
+import { freePort } from './ports.ts'
 
 /** How a network, or the server behind it, fails. */
 export type NetworkFailure =
@@ -83,8 +84,8 @@ export async function openNetwork(url: string): Promise<TestNetwork> {
     pairs.clear()
     waiting.clear()
   }
-  await listen(0)
-  const { port } = server.address() as AddressInfo
+  const port = await freePort() // of its own also while it refuses connections
+  await listen(port)
   const through = new URL(url)
   through.port = String(port)
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import { freePort } from './ports.ts'
 import { until } from './until.ts'
 
 export type Nginx = {
@@ -36,7 +36,7 @@ export async function startNginx(
     env: { PATH: `${process.env['PATH']}:/usr/sbin` },
     reject: false,
     stdin: 'ignore',
-    forceKillAfterDelay: 5000,
+    forceKillAfterDelay: 60_000,
   })
   const address = `127.0.0.1:${port}`
   const responds = () =>
@@ -54,16 +54,4 @@ export async function startNginx(
       await nginx
     },
   }
-}
-
-export async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => {
-    probe.listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => {
-    probe.close(resolve)
-  })
-  return port
 }

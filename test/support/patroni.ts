@@ -6,7 +6,7 @@ import { execa } from 'execa'
 import pg from 'pg'
 import type { TestPostgres } from '../../src/postgres/testing.ts'
 import { startHaproxyOfDatabase } from './haproxy.ts'
-import { freePort } from './nginx.ts'
+import { freePort } from './ports.ts'
 import { until } from './until.ts'
 
 type Node = {

@@ -2,7 +2,7 @@ import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import pg from 'pg'
-import { freePort } from './nginx.ts'
+import { freePort } from './ports.ts'
 import { until } from './until.ts'
 
 export type Pgbouncer = {

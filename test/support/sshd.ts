@@ -1,8 +1,7 @@
-import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import { freePort } from './ports.ts'
 import { until } from './until.ts'
 
 /** OpenSSH's server on a free port of the loopback interface. Root can log in with a generated key. */
@@ -24,10 +23,7 @@ export async function openSshd(folder: string): Promise<Sshd> {
   for (const name of ['host', 'other', 'user']) {
     await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', at(name)])
   }
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
+  const port = await freePort()
   const settings = [
     `HostKey ${at('host')}`,
     `AuthorizedKeysFile ${at('user.pub')}`,
