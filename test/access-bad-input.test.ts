@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import { exportJWK, exportSPKI, generateKeyPair, SignJWT, UnsecuredJWT } from 'j
 import type { ServerProcess } from '../scripts/server.ts'
 import { openSqliteCatalog } from '../src/catalog/sqlite.ts'
 import { makeApiKey } from '../src/credentials/api-key.ts'
+import { auditEvents } from './support/audit.ts'
 import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -66,10 +67,7 @@ describe('invalid credentials', () => {
 
   /** The lines of the audit log for a request. */
   const linesOf = async (id: string) =>
-    (await readFile(inFolder('audit.log'), 'utf8'))
-      .split('\n')
-      .filter((line) => line.includes(`"request":"${id}"`))
-      .map((line) => JSON.parse(line) as { event: string; reason?: string })
+    (await auditEvents(inFolder('audit.log'))).filter((event) => event['request'] === id)
 
   /** Sends Authorization headers verbatim, and waits for the request's line in the audit log. */
   async function send(path: string, ...authorizations: readonly string[]) {

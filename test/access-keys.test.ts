@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { hashSync } from 'bcryptjs'
 import { execa } from 'execa'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import type { ServerProcess } from '../scripts/server.ts'
+import { auditEvents, type AuditEvent } from './support/audit.ts'
 import { launcher } from './support/command.ts'
+import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
 const basic = (name: string, password: string) => ({
@@ -58,14 +59,10 @@ describe('API keys and tokens of issuers', () => {
       .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
       .sign(pair.privateKey)
   /** Waits for an event of the audit log with these properties. */
-  const untilAudited = async (expected: Readonly<Record<string, unknown>>): Promise<void> => {
-    for (;;) {
-      const lines = (await readFile(audit, 'utf8')).split('\n').filter((line) => line !== '')
-      const events = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
-      if (events.some((event) => Object.entries(expected).every(([name, value]) => event[name] === value)))
-        return
-      await sleep(50)
-    }
+  const untilAudited = (expected: Readonly<Record<string, unknown>>): Promise<void> => {
+    const isExpected = (event: AuditEvent) =>
+      Object.entries(expected).every(([name, value]) => event[name] === value)
+    return until(async () => (await auditEvents(audit)).some(isExpected), JSON.stringify(expected))
   }
 
   it('a key is a password and a bearer token until it is revoked, on a running server', async () => {

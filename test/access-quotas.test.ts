@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { hashSync } from 'bcryptjs'
 import type { ServerProcess } from '../scripts/server.ts'
 import { replaceFile } from '../src/fs/replace-file.ts'
+import { auditEvents } from './support/audit.ts'
 import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -100,19 +101,20 @@ describe('quotas of a policy', () => {
     await removeAfter(/line 8, quota 1, builds: /)
     await until(() => JSON.stringify(server.log).includes('stay in use: ENOENT'))
     assert.equal((await pull('d', as('alice'))).status, 200)
-    const lines = (await readFile(audit, 'utf8'))
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Record<string, string>)
-      .filter(({ event, setting }) => event === 'policy' && setting === 'NIXERY_POLICY')
+    const changes = async () =>
+      (await auditEvents(audit)).filter(
+        (event) => event.event === 'policy' && event['setting'] === 'NIXERY_POLICY',
+      )
+    await until(async () => (await changes()).length >= 4, 'the audit log has the changes')
+    const lines = await changes()
     assert.deepEqual(
-      lines.map(({ what }) => what),
+      lines.map((line) => line['what']),
       ['opened', 'changed', 'refused', 'refused'],
     )
     assert.notEqual(lines[0]?.['sha256'], lines[1]?.['sha256'])
     assert.equal(lines[1]?.['sha256'], lines[3]?.['sha256'])
-    assert.match(lines[2]?.['reason'] ?? '', /^line 8, quota 1, builds: /)
-    assert.equal(lines[3]?.['reason'], 'ENOENT')
+    assert.match(lines[2]?.reason ?? '', /^line 8, quota 1, builds: /)
+    assert.equal(lines[3]?.reason, 'ENOENT')
   })
 
   /** Removes the file after the server has logged an error in it. */

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { hashSync } from 'bcryptjs'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import type { ServerProcess } from '../scripts/server.ts'
+import { auditEvents } from './support/audit.ts'
 import { openBrowser, type BrowserPage } from './support/browser.ts'
 import {
   accessibilityErrorsInAllLooks,
@@ -40,12 +41,7 @@ describe('the admin page', () => {
   let environment: Record<string, string>
   const at = (path: string) => `http://${server.address}${path}`
   const get = (path: string, headers: Record<string, string>) => fetch(at(path), { headers })
-  const audit = async () => {
-    const text = await readFile(join(workspace.folder, 'audit.log'), 'utf8')
-    return text
-      .split('\n')
-      .flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Record<string, unknown>]))
-  }
+  const audit = () => auditEvents(join(workspace.folder, 'audit.log'))
   /** Logs in and opens the admin page. */
   const enter = async (name: string) => {
     const browser = openBrowser()
@@ -149,8 +145,9 @@ describe('the admin page', () => {
     const revoked = await revoke(csrf)
     assert.equal(revoked.address.pathname, '/admin')
     assert.equal((await get('/v2/a/manifests/latest', robot)).status, 401)
-    const lines = await audit()
-    const ofKey = lines.filter(({ event }) => event === 'key')
+    const eventsOfKeys = async () => (await audit()).filter(({ event }) => event === 'key')
+    await until(async () => (await eventsOfKeys()).length >= 2, 'the audit log has both events')
+    const [ofKey, lines] = [await eventsOfKeys(), await audit()]
     assert.deepEqual(
       ofKey.map(({ what, key: of, user, groups, by }) => ({ what, of, user, groups, by })),
       ['created', 'revoked'].map((what) => ({

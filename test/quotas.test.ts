@@ -2,12 +2,10 @@ import assert from 'node:assert/strict'
 import { readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../scripts/server.ts'
+import { auditEvents, type AuditEvent } from './support/audit.ts'
 import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
-
-type Line = { readonly event: string } & Readonly<Record<string, unknown>>
 
 describe('quotas and the audit log', () => {
   let workspace: Workspace
@@ -36,18 +34,14 @@ describe('quotas and the audit log', () => {
   /** Sends a request as a client with this address behind a proxy. */
   const getFrom = (address: string, path: string, headers: Record<string, string> = {}) =>
     fetch(`http://${server.address}${path}`, { headers: { 'x-forwarded-for': address, ...headers } })
-  const lines = async (file = log): Promise<Line[]> =>
-    (await readFile(file, 'utf8').catch(() => ''))
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Line)
   /** Waits for a matching line of the log. */
-  const untilLogged = async (matches: (line: Line) => boolean): Promise<Line> => {
-    for (;;) {
-      const line = (await lines()).find(matches)
-      if (line) return line
-      await sleep(20)
-    }
+  const untilLogged = async (matches: (line: AuditEvent) => boolean): Promise<AuditEvent> => {
+    let line: AuditEvent | undefined
+    await until(
+      async () => (line = (await auditEvents(log)).find(matches)) !== undefined,
+      'the log has a line',
+    )
+    return line ?? assert.fail()
   }
 
   it('count the builds of each address, and report them like Docker Hub', async () => {
@@ -110,9 +104,13 @@ describe('quotas and the audit log', () => {
   })
 
   it('limit requests per second, with a Retry-After that clients honor', async () => {
-    const responses = await Promise.all(Array.from({ length: 120 }, () => getFrom('192.0.2.4', '/v2/')))
-    const refused = responses.filter(({ status }) => status === 429)
-    assert.ok(refused.length > 0, 'more than 50 in one second')
+    let refused: Response[] = []
+    // A busy machine may not handle more than 50 of them in one second each time.
+    await until(async () => {
+      const responses = await Promise.all(Array.from({ length: 120 }, () => getFrom('192.0.2.4', '/v2/')))
+      refused = responses.filter(({ status }) => status === 429)
+      return refused.length > 0
+    }, 'requests are refused')
     assert.equal(refused[0]?.headers.get('retry-after'), '1')
     assert.match((await refused[0]?.text()) ?? '', /TOOMANYREQUESTS.*50 per second/)
     assert.equal((await getFrom('192.0.2.4', '/healthz')).status, 200)
@@ -126,7 +124,7 @@ describe('quotas and the audit log', () => {
     const refused = await untilLogged((line) => line.event === 'refused' && line['code'] === 'QUOTA_EXCEEDED')
     assert.equal(refused['path'], '/v2/c/manifests/latest')
     assert.match(String(refused['reason']), /builds per hour/)
-    assert.equal((await lines()).filter((line) => line.event === 'build').length, 5)
+    assert.equal((await auditEvents(log)).filter((line) => line.event === 'build').length, 5)
 
     await rename(log, `${log}.1`)
     const secret = 'hunter2-hunter2'
