@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { digestOf } from '../src/image/digest.ts'
 import { openCollector } from '../src/telemetry/collector-testing.ts'
+import { makeReadOnly, makeWritable } from './support/disk.ts'
+import { logOf } from './support/log.ts'
 import { until } from './support/until.ts'
 import { requestV2, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
@@ -119,16 +120,16 @@ describe('the operators of the server', () => {
         await sleep(300)
       }
     }
-    await execa('mount', ['-o', 'remount,ro', disk])
+    await makeReadOnly(disk)
     assert.deepEqual(await untilStatus(503), {
       store: 'STORE_UNAVAILABLE',
       catalog: 'ok',
       nix: 'ok',
       packages: 'ok',
     })
-    await execa('mount', ['-o', 'remount,rw', disk])
+    await makeWritable(disk)
     assert.deepEqual(await untilStatus(200), { store: 'ok', catalog: 'ok', nix: 'ok', packages: 'ok' })
-    const reports = server.log.filter(({ msg }) => /^store (does not work|works again)/.test(msg))
+    const reports = (await logOf(server)).filter(({ msg }) => /^store (does not work|works again)/.test(msg))
     assert.equal(reports.length, 2)
   })
 })
@@ -156,7 +157,7 @@ describe('a server that is stopped', () => {
 
   it('finishes responses, refuses new requests, and leaves no builder behind', async () => {
     const set = await workspace.packageSet(program)
-    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIX_TIMEOUT: '600', NIXERY_GRACE: '30' })
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIX_TIMEOUT: '600', NIXERY_GRACE: '300' })
     const layer = await largestBlob(server, 'big')
     const waiting = start(server, '/v2/endless/manifests/latest')
     while ((await builders()) === 0) await sleep(100)

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { systemErrorCode } from '../../src/errors.ts'
 import { digestOf } from '../../src/image/digest.ts'
+import { makeReadOnly, makeWritable } from '../support/disk.ts'
 import { failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 import { until } from '../support/until.ts'
 import { isHttpError, pullImage, pullManifest, type PulledImage } from './puller.ts'
@@ -161,13 +162,13 @@ describe('a disk of blobs that becomes read-only', () => {
     `)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: join(disk, 'store') })
     const hello = await pullImage(server.address, 'hello')
-    await execa('mount', ['-o', 'remount,ro', disk])
+    await makeReadOnly(disk)
     assert.deepEqual(await pullImage(server.address, 'hello'), hello)
     await pullManifest(server.address, 'any', hello.digest)
     const failure = await failureOf(server, 'other')
     assert.equal(failure.status, 503)
     assert.match(failure.message, /storage failed/)
-    await execa('mount', ['-o', 'remount,rw', disk])
+    await makeWritable(disk)
     await pullImage(server.address, 'other')
     assert.deepEqual(await pullImage(server.address, 'hello'), hello)
   })
