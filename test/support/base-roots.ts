@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import { downloadDebs } from './debian.ts'
 
 /** Root file systems for base images, made from Debian packages, as archives. */
 
@@ -27,7 +28,7 @@ export async function smallDebianRoot(folder: string): Promise<Buffer> {
   const unpack = `for each in ${packages}/*.deb; do dpkg-deb --fsys-tarfile $each | tar x --keep-directory-symlink; done`
   const accounts = 'for f in passwd group; do cp usr/share/base-passwd/$f.master etc/$f; done'
   await mkdir(root)
-  await execa('apt-get', ['download', ...debianPackages], { cwd: packages, stdin: 'ignore' })
+  await downloadDebs(debianPackages, packages)
   await execa(
     'sh',
     [
@@ -58,7 +59,7 @@ export async function busyboxRoot(folder: string): Promise<Buffer> {
   for (const each of ['bin', 'etc', 'tmp', 'home', 'root', 'usr/sbin', 'var/spool'])
     await mkdir(join(root, each), { recursive: true })
   await mkdir(packages)
-  await execa('apt-get', ['download', 'busybox-static'], { cwd: packages, stdin: 'ignore' })
+  await downloadDebs(['busybox-static'], packages)
   await execa('sh', ['-c', 'dpkg-deb -x packages/*.deb unpacked'], { cwd: folder })
   await execa('cp', [join(folder, 'unpacked/bin/busybox'), join(root, 'bin/busybox')])
   for (const name of ['sh', 'ls', 'cat', 'id', 'stat'])
