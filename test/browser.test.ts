@@ -3,16 +3,18 @@ import { after, before, describe, it } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import type { ServerProcess } from '../scripts/server.ts'
 import { accessibilityErrorsInAllLooks, noBrowser, openBrowser, openView } from './support/chromium.ts'
+import { createGate } from './support/gate.ts'
 import { until } from './support/until.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
+const gate = createGate()
 const body = String.raw`
   described = name: meta: (script name "echo ${'$'}{name}") // { inherit meta; pname = name; version = "1.2.3"; };
   htop = described "htop" { description = "interactive viewer of processes"; mainProgram = "htop"; license = { spdxId = "GPL-2.0-only"; }; homepage = "https://example.org/"; };
   hello = described "hello" { description = "greets"; mainProgram = "hello"; };
   later = described "later" { description = "greets later"; };
   soon = described "soon" { description = "will be pulled"; mainProgram = "soon"; };
-  slow = run "slow" "echo begun; sleep 6; echo over; mkdir -p $out/bin; echo x > $out/bin/slow";
+  slow = run "slow" "echo begun; ${gate.wait}; echo over; mkdir -p $out/bin; echo x > $out/bin/slow";
   bad = run "bad" "echo it is broken; exit 1";
 `
 
@@ -42,6 +44,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
   after(async () => {
     await browser?.close()
     await workspace?.dispose()
+    gate.dispose()
   })
 
   it('find a package, compose an image, and copy its command, with JavaScript', async () => {
@@ -143,6 +146,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await link.click()
     await page.evaluate('window.isSame = true')
     await page.locator('.log', { hasText: 'begun' }).waitFor()
+    gate.open()
     await page.locator('[role=status] .finished').waitFor()
     await page.locator('.log', { hasText: 'over' }).waitFor()
     await page.getByRole('link', { name: 'The image' }).waitFor()

@@ -4,7 +4,6 @@ import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
 import { text as textOf } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../scripts/server.ts'
 import type { BuildEvent } from '../src/builds/events.ts'
 import { NixeryError } from '../src/errors.ts'
@@ -12,6 +11,8 @@ import { digestOf } from '../src/image/digest.ts'
 import { testRequest } from '../src/http/web-fetch-testing.ts'
 import { createHistory } from '../src/web/history.ts'
 import { createWeb } from '../src/web/web.ts'
+import { createGate } from './support/gate.ts'
+import { until } from './support/until.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 /** The expected content security policy: forms may be sent to this server, and a page's own script may run. */
@@ -30,6 +31,7 @@ const ownScript = /<script type="module" src="\/static\/live-[0-9a-f]{16}\.js"><
 
 const all = { listBuilds: true, showNames: true }
 
+const gate = createGate()
 let workspace: Workspace
 let server: ServerProcess
 before(async () => {
@@ -37,11 +39,11 @@ before(async () => {
   const set = await workspace.packageSet(String.raw`
     hello = script "hello" "echo hi";
     rude = run "rude" "echo '<script>alert(1)</script> &amp;'; printf 'tok\\033[0men=s3cr3t-a\\n'; echo 'Authorization: Basic czNjcjN0LWI='; echo https://me:s3cr3t-c@example.org/; exit 1";
-    slow = run "slow" "echo begun; sleep 6; mkdir -p $out/bin; echo x > $out/bin/slow";
+    slow = run "slow" "echo begun; ${gate.wait}; mkdir -p $out/bin; echo x > $out/bin/slow";
   `)
   server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PAGES: 'full' })
 })
-after(() => workspace.dispose())
+after(() => workspace.dispose().then(() => gate.dispose()))
 
 type Page = { status: number; headers: IncomingMessage['headers']; text: string }
 
@@ -74,12 +76,8 @@ describe('the page', () => {
   })
 
   it('shows the source and, once known, its revision', async () => {
-    let home = await page('/')
-    while (home.includes('not known yet')) {
-      await sleep(50)
-      home = await page('/')
-    }
-    assert.match(home, /a folder on this server.*<code>[0-9a-z-]*[0-9a-f]{32,}[^<]*<\/code>/s)
+    await until(async () => !(await page('/')).includes('not known yet'), 'the revision is known')
+    assert.match(await page('/'), /a folder on this server.*<code>[0-9a-z-]*[0-9a-f]{32,}[^<]*<\/code>/s)
   })
 
   const rows: [what: string, method: string, path: string, status: number][] = [
@@ -196,16 +194,15 @@ describe('the page of a build', () => {
 
   it('reloads itself only while the build runs', async () => {
     const pull = requestV2(server, 'slow/manifests/latest')
-    let running = ''
-    let path = ''
-    while (!/<pre[^>]*>[^<]*begun/.test(running)) {
-      await sleep(250)
+    let [path, running] = ['/', '']
+    await until(async () => {
       path = await buildPathOf('slow').catch(() => '/')
       running = await page(path)
-    }
+      return /<pre[^>]*>[^<]*begun/.test(running)
+    }, 'the page shows the log')
     assert.match(running, /<meta http-equiv="refresh" content="\d+" \/>/)
     assert.match(running, /running<\/span>/)
-    assert.match(running, /<pre[^>]*>[^<]*begun/)
+    gate.open()
     await pull
     assert.doesNotMatch(await page(path), /http-equiv="refresh"/)
   })

@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../../scripts/server.ts'
 import { environmentOfNix } from '../../src/nix/testing.ts'
+import { createGate } from '../support/gate.ts'
 import { until } from '../support/until.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 import { processesWith, untilGone, type ProcessInfo } from './processes.ts'
@@ -71,9 +72,10 @@ describe('the daemon of Nix', () => {
 
   it('that is killed during a build fails this pull with 503, but no later one', async () => {
     const socket = join(workspace.folder, 'socket')
+    const gate = createGate()
     const set = await workspace.packageSet(`
       hello = script "hello" "echo hi";
-      slow = run "slow" "sleep 4; mkdir -p $out/bin; echo x > $out/bin/slow";
+      slow = run "slow" "${gate.wait}; mkdir -p $out/bin; echo x > $out/bin/slow";
     `)
     let kill = await startDaemon(socket)
     try {
@@ -85,6 +87,7 @@ describe('the daemon of Nix', () => {
       const failure = await failing
       assert.deepEqual([failure.status, failure.code], [503, 'UNKNOWN'], failure.message)
       assert.match(failure.message, /Nix cannot work here/)
+      gate.open()
       await untilGone(builders, 30)
 
       // Without a daemon, known images are served, and other pulls fail.
@@ -96,6 +99,7 @@ describe('the daemon of Nix', () => {
       assert.deepEqual(await pullImage(server.address, 'hello'), hello)
     } finally {
       await kill()
+      gate.dispose()
     }
   })
 })
@@ -107,11 +111,13 @@ describe('the evaluator', () => {
   }
   const isEvaluator = ({ command }: ProcessInfo) => / repl /.test(command)
 
-  it('that is killed, busy or idle, fails no pull', async () => {
+  it('that is killed, busy or idle, fails no pull', async (t) => {
+    const gate = createGate()
+    t.after(() => gate.dispose())
     const data = join(workspace.folder, 'evaluated')
     const set = await workspace.packageSet(`
       hello = script "hello" "echo hi";
-      late = builtins.seq (import (run "late.nix" "sleep 3; echo 1 > $out")) hello;
+      late = builtins.seq (import (run "late.nix" "${gate.wait}; echo 1 > $out")) hello;
       ${Array.from({ length: 8 }, (_, n) => `other${n} = script "other${n}" "echo ${n}";`).join('\n')}
     `)
     const server = await workspace.serve({
@@ -131,6 +137,7 @@ describe('the evaluator', () => {
     const late = pull('late')
     await untilRunning(await builderMark(set)) // the evaluation waits for this builder
     killAll(await untilRunning(`TEST_WORLD=${data}`, isEvaluator))
+    gate.open()
     assert.equal(await late, hello)
 
     await pull('other0')

@@ -6,7 +6,7 @@ export type Gate = {
   readonly wait: string
   /** Releases all waiting and future builders. */
   open(): void
-  /** Stops releasing builders. */
+  /** Releases the waiting builders for the last time. */
   dispose(): void
 }
 
@@ -26,7 +26,10 @@ export function createGate(): Gate {
     open() {
       timer ??= setInterval(release, 50).unref()
     },
-    dispose: () => clearInterval(timer),
+    dispose() {
+      clearInterval(timer)
+      release()
+    },
   }
 }
 

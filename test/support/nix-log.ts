@@ -17,6 +17,7 @@ export async function openNixLog(): Promise<NixLog> {
   const folder = await mkdtemp(join(tmpdir(), 'nixery-log-'))
   const file = join(folder, 'log')
   await writeFile(file, '')
+  let read = 0
   for (const program of ['nix', 'nix-store', 'nix-instantiate']) {
     const { stdout } = await execa('which', [program])
     const script = join(folder, program)
@@ -27,8 +28,9 @@ export async function openNixLog(): Promise<NixLog> {
     folder,
     async started() {
       const text = await readFile(file, 'utf8')
-      await writeFile(file, '')
-      return text.split('\n').filter((line) => line !== '')
+      const since = text.slice(read)
+      read = text.length
+      return since.split('\n').filter((line) => line !== '')
     },
     close: () => rm(folder, { recursive: true }),
   }
