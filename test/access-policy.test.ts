@@ -6,6 +6,7 @@ import { hashSync } from 'bcryptjs'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { replaceFile } from '../src/fs/replace-file.ts'
+import { logOf } from './support/log.ts'
 import { startNginx } from './support/nginx.ts'
 import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
@@ -82,7 +83,8 @@ describe('NIXERY_POLICY', () => {
     assert.deepEqual(await errorOf(await pull('public-missing', bob)), expected)
     assert.deepEqual(await errorOf(await get('/v2/public/manifests/v9', bob)), expected)
     assert.deepEqual(await errorOf(await pull('nothing', bob)), expected)
-    const builds = server.log.filter(({ msg }) => /build/.test(msg)).map((line) => JSON.stringify(line))
+    const log = await logOf(server)
+    const builds = log.filter(({ msg }) => /build/.test(msg)).map((line) => JSON.stringify(line))
     assert.ok(!builds.some((line) => line.includes('public-late')))
   })
 

@@ -8,6 +8,7 @@ import { mediaTypes } from '../src/image/oci.ts'
 import { makeCache, nix } from './support/binary-cache.ts'
 import { auto, buildPackages, caches, openCacheImages, type CacheImages } from './support/cache-images.ts'
 import { launcher, runNixery } from './support/command.ts'
+import { logOf } from './support/log.ts'
 import { openRepository } from './support/repository.ts'
 import { until } from './support/until.ts'
 
@@ -85,7 +86,7 @@ describe('images from binary caches on a machine without a Nix store', () => {
         await until(() => hasLogged(expected), `the log says how the set ${name} is evaluated`)
       }
       assert.equal(layers.size, 1, [...layers].join('\n'))
-      assert.ok(server.log.some(({ msg }) => msg.includes('package sets are fetched into')))
+      assert.ok((await logOf(server)).some(({ msg }) => msg.includes('package sets are fetched into')))
       await server.stop()
     }
     assert.deepEqual(await readdir(join(data, 'evaluators', 'stores')), [])
@@ -129,8 +130,9 @@ describe('images from binary caches on a machine with a Nix store', () => {
       assert.equal(existsSync(derivation), name.startsWith('needy'))
     }
     assert.equal(digests[0], digests[1])
+    const log = await logOf(server)
     const evaluationLog = (name: string) =>
-      server.log.flatMap(({ msg }) => (msg.startsWith(`package set ${name}: evaluation`) ? [msg] : []))
+      log.flatMap(({ msg }) => (msg.startsWith(`package set ${name}: evaluation`) ? [msg] : []))
     assert.deepEqual(evaluationLog('quiet'), [
       'package set quiet: evaluation writes nothing to the Nix store',
     ])

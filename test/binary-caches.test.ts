@@ -81,7 +81,7 @@ describe('images directly from binary caches', () => {
       if (bytes.equals(nar)) await until(isLinked, 'the tree of links is packed')
       return { body: bytes }
     })
-    const opened = await images.open({ ...caches(url), NIXERY_CACHE_TIMEOUT: '20' })
+    const opened = await images.open(caches(url))
     events = opened.events
     try {
       await digestOf(opened.worker, 'apart')

@@ -7,6 +7,7 @@ import { openPodman } from '../scripts/podman.ts'
 import type { ServerProcess } from '../scripts/server.ts'
 import { mediaTypes } from '../src/image/oci.ts'
 import { launcher, runNixery } from './support/command.ts'
+import { logOf } from './support/log.ts'
 import { requestV2, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -59,7 +60,7 @@ describe('nixery build', () => {
       headers: { Accept: mediaTypes.oci.manifest },
     })
     const manifest = json as { config: { digest: string }; layers: { digest: string }[] }
-    assert.ok(!server.log.some(({ msg }) => msg === 'layer packed'))
+    assert.ok(!(await logOf(server)).some(({ msg }) => msg === 'layer packed'))
     for (const { digest, config, layers } of results) {
       assert.equal(digest, response.headers.get('Docker-Content-Digest'))
       assert.equal(config, manifest.config.digest)

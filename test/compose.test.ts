@@ -42,7 +42,7 @@ const expand = (value: string, variables: Readonly<Record<string, string>>): str
     whole === '$$' ? '$' : (variables[name ?? ''] ?? fallback ?? ''),
   )
 
-describe('the Compose file', { timeout: 300_000 }, () => {
+describe('the Compose file', { timeout: 900_000 }, () => {
   let compose: Compose
   let programs: [name: string, service: Service][]
   before(async () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Options } from 'execa'
 import { runNixery } from './support/command.ts'
+import { freePort } from './support/ports.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
 type Finding = { about: string; state: string; message: string; fix?: string }
@@ -20,7 +21,9 @@ after(() => workspace.dispose())
 
 async function doctor(env: Options['env'] = {}) {
   const data = join(workspace.folder, 'data')
-  const run = await runNixery(data, set, ['doctor', '--json'], { env })
+  // Another program may use the default port.
+  const port = String(await freePort())
+  const run = await runNixery(data, set, ['doctor', '--json'], { env: { PORT: port, ...env } })
   const findings = JSON.parse(run.stdout) as Finding[]
   return { run, findings, about: (what: string) => findings.filter(({ about }) => about === what) }
 }

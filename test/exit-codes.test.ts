@@ -99,7 +99,7 @@ describe('the exit code', () => {
       run.kill(signal)
       const { exitCode, stderr } = await run
       assert.equal(exitCode, code, stderr)
-      assert.ok(performance.now() - started < 10_000)
+      assert.ok(performance.now() - started < 40_000) // the builder takes a minute
       assert.deepEqual(await readdir(join(data, 'gcroots')), [])
       await assert.rejects(stat(output))
       assert.deepEqual(

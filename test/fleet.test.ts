@@ -10,7 +10,8 @@ import { runNixery } from './support/command.ts'
 import { countLog } from './support/fleet.ts'
 import { createGate, type Gate } from './support/gate.ts'
 import { startHaproxy, type Haproxy } from './support/haproxy.ts'
-import { freePort } from './support/nginx.ts'
+import { freePort } from './support/ports.ts'
+import { logOf } from './support/log.ts'
 import { openNixLog, type NixLog } from './support/nix-log.ts'
 import { until } from './support/until.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
@@ -85,6 +86,7 @@ describe('three front ends behind haproxy, and two workers', { skip: noPostgres,
     await until(() => fronts.every((front) => served(front) > 0), 'all front ends have served requests')
     const calls = await nix.started() // also of an evaluator that starts, and for the closure
     assert.equal(calls.filter((call) => call === 'nix-store --realise').length, 1)
+    for (const each of world.members) await logOf(each)
     assert.equal(countLog(workers, /^names are looked up$/), 2) // p0 and p1/p2
     assert.equal(countLog(workers, /^build started$/), 2)
     assert.equal(countLog(fronts, /^build started$/), 0)
@@ -95,7 +97,8 @@ describe('three front ends behind haproxy, and two workers', { skip: noPostgres,
     const { postgres, url } = world.fleet
     const listening = `select count(*)::int from pg_stat_activity
       where datname = current_database() and (query like 'listen %' or query = 'select 1')`
-    assert.deepEqual(await postgres.run(url, listening), [{ count: world.members.length }])
+    const listeners = async () => Number((await postgres.run(url, listening))[0]?.['count'])
+    await until(async () => (await listeners()) === world.members.length, 'one connection of each listens')
   })
 
   it('serve nothing but health and metrics from workers', async () => {
@@ -172,7 +175,7 @@ describe('three front ends behind haproxy, and two workers', { skip: noPostgres,
     const killedAt = performance.now()
     const replaced = first.replace('SIGKILL')
     await untilPageShows(/another one continues/)
-    assert.ok(performance.now() - killedAt < 15_000)
+    assert.ok(performance.now() - killedAt < 30_000)
     await replaced
     await Promise.all(workers.filter((worker) => worker !== first).map((worker) => worker.replace('SIGTERM')))
     gate.open()

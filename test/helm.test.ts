@@ -62,7 +62,7 @@ type Deployment = KubernetesObject & {
   }
 }
 
-describe('the Helm chart', { timeout: 300_000 }, () => {
+describe('the Helm chart', { timeout: 900_000 }, () => {
   let helm: Helm
   before(async () => {
     helm = await openHelm()

@@ -6,7 +6,9 @@ import { execa } from 'execa'
 import { openPodman, type Podman } from '../scripts/podman.ts'
 import type { ServerProcess } from '../scripts/server.ts'
 import { mediaTypes } from '../src/image/oci.ts'
+import { blobsSent, layersOf } from './clients/checks.ts'
 import { linksOf } from './support/links.ts'
+import { logOf } from './support/log.ts'
 import { requestV2, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -131,23 +133,20 @@ describe('an image', () => {
       const { stdout } = await execa('chroot', [root, program, '--version'], { reject: false })
       assert.doesNotMatch(stdout, /GNU/, 'an arm64 program does not run here')
     }
-    const config = JSON.parse(
-      (await execa('skopeo', ['inspect', '--config', `oci:${layout}:hello`])).stdout,
-    ) as { architecture: string }
-    assert.equal(config.architecture, 'arm64')
+    const inspected = await execa('skopeo', ['inspect', '--config', `oci:${layout}:hello`])
+    assert.equal((JSON.parse(inspected.stdout) as { architecture: string }).architecture, 'arm64')
   })
 
   it('is pulled without the layers that a client already has', async () => {
     const fresh = await openPodman(join(workspace.folder, 'podman-fresh'))
     try {
-      const blobs = () =>
-        server.log.filter((line) => line['method'] === 'GET' && /\/blobs\//.test(String(line['path']))).length
+      const blobs = async () => blobsSent(await logOf(server)).length
       await fresh.pull(`${server.address}/shell/hello`)
-      const previous = blobs()
+      const previous = await blobs()
       await fresh.pull(`${server.address}/shell/cowsay`)
-      const { json } = await requestV2(server, 'shell/cowsay/manifests/latest')
-      const { layers } = json as { layers: unknown[] }
-      assert.ok(blobs() - previous <= layers.length / 2, `${blobs() - previous} of ${layers.length}`)
+      const layers = await layersOf(server, 'shell/cowsay')
+      const fetched = (await blobs()) - previous
+      assert.ok(fetched <= layers.length / 2, `${fetched} of ${layers.length}`)
     } finally {
       await fresh.destroy()
     }
@@ -206,8 +205,9 @@ describe('the digest of an image', () => {
     await first.stop()
     const second = await workspace.serve(settings)
     assert.equal(await digestOfName(second, name), digest)
-    assert.ok(!second.log.some((line) => line.msg === 'packages realised'))
-    assert.equal(second.log.find((line) => line.msg === 'packages resolved')?.['evaluated'], 0)
+    const log = await logOf(second)
+    assert.ok(!log.some((line) => line.msg === 'packages realised'))
+    assert.equal(log.find((line) => line.msg === 'packages resolved')?.['evaluated'], 0)
     await second.stop()
   })
 })

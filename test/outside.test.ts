@@ -3,6 +3,7 @@ import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
+import { logOf } from './support/log.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 import { until } from './support/until.ts'
 
@@ -87,7 +88,7 @@ describe('the files that a package set reads outside of its folder', () => {
     await digestOf(server, 'broken')
     // nixpkgs' environment variables have no effect.
     assert.equal((await failureOf(server, 'costly')).status, 404)
-    assert.ok(server.log.some(({ msg }) => /NIXPKGS_ALLOW_UNFREE .*NIXERY_ALLOW_UNFREE/.test(msg)))
+    assert.ok((await logOf(server)).some(({ msg }) => /NIXPKGS_ALLOW_UNFREE .*NIXERY_ALLOW_UNFREE/.test(msg)))
     const one = await digestOf(server, 'added')
     assert.equal((await failureOf(server, 'old')).status, 404)
     await overlayWith('two')

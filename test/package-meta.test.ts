@@ -6,6 +6,7 @@ import type { ServerProcess } from '../scripts/server.ts'
 import { mediaTypes } from '../src/image/oci.ts'
 import { runNixery } from './support/command.ts'
 import { lastLayerOf, linksOf } from './support/links.ts'
+import { logOf } from './support/log.ts'
 import { openNixLog, type NixLog } from './support/nix-log.ts'
 import { openRepository } from './support/repository.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
@@ -188,7 +189,7 @@ describe('a name without an output', () => {
       started.filter((line) => !/ --version$|^nix repl/.test(line)),
       [],
     )
-    const resolved = restarted.log.filter(({ msg }) => msg === 'packages resolved')
+    const resolved = (await logOf(restarted)).filter(({ msg }) => msg === 'packages resolved')
     assert.ok(resolved.length >= 2 && resolved.every((line) => line['evaluated'] === 0))
   })
 })

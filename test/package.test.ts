@@ -17,7 +17,7 @@ const root = join(import.meta.dirname, '..')
 const packages =
   '{ system, ... }: { hello = derivation { name = "hello"; inherit system; builder = "/bin/sh"; args = [ "-c" "echo hi >$out" ]; }; }'
 
-describe('the npm package', { timeout: 300_000 }, () => {
+describe('the npm package', { timeout: 900_000 }, () => {
   let workspace: Workspace
   let folder: string
   let deb: string | undefined

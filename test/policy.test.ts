@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
+import { logOf } from './support/log.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -67,7 +68,7 @@ describe('NIXERY_DENY', () => {
     for (const name of ['hello', 'twin', 'secrets', 'nested.secret'])
       assert.equal(await statusOf(server, name), 200, name)
 
-    const warnings = server.log.filter(({ msg }) => msg.startsWith('NIXERY_DENY: '))
+    const warnings = (await logOf(server)).filter(({ msg }) => msg.startsWith('NIXERY_DENY: '))
     const names = warnings.map(({ msg }) => /derivation of (\S+) on amd64/.exec(msg)?.[1])
     assert.deepEqual(names, ['denied', 'broken'])
     // A denied name is not suggested, although it is more similar.

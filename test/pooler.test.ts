@@ -11,7 +11,7 @@ import { openPool } from '../src/postgres/pool.ts'
 import { noPostgres, startPostgres, type TestPostgres } from '../src/postgres/testing.ts'
 import { startPgbouncer, type Pgbouncer } from './support/pgbouncer.ts'
 
-describe('a database behind a pooler of transactions', { skip: noPostgres, timeout: 240_000 }, () => {
+describe('a database behind a pooler of transactions', { skip: noPostgres, timeout: 900_000 }, () => {
   let folder: string
   let server: TestPostgres
   let pooler: Pgbouncer

@@ -12,6 +12,7 @@ import { digestOf, hexOf } from '../src/image/digest.ts'
 import { openGcsStore } from '../src/store/gcs.ts'
 import type { BlobStore } from '../src/store/store.ts'
 import { kinds, startBuckets, type Buckets } from './support/buckets.ts'
+import { logOf } from './support/log.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 import { plainTexts } from '../src/text/public.ts'
 import { createHasher } from '../src/store/hasher.ts'
@@ -179,7 +180,7 @@ describe('an image in a bucket', () => {
           `dir:${join(workspace.folder, to)}`,
         ])
       await copy(first.address, `first-${kind}`)
-      assert.ok(first.log.some(({ status }) => status === 307))
+      assert.ok((await logOf(first)).some(({ status }) => status === 307))
       const { response, json } = await requestV2(first, 'hello/manifests/latest')
       const digest = response.headers.get('Docker-Content-Digest')
       const { layers } = json as { layers: { digest: string }[] }
@@ -188,7 +189,7 @@ describe('an image in a bucket', () => {
       const blob = await requestV2(second, `hello/blobs/${layers[0]?.digest}`)
       assert.equal(blob.response.status, 200)
       await copy(second.address, `second-${kind}`)
-      assert.ok(second.log.every(({ status }) => status !== 307))
+      assert.ok((await logOf(second)).every(({ status }) => status !== 307))
       const manifest = await requestV2(second, 'hello/manifests/latest')
       assert.equal(manifest.response.headers.get('Docker-Content-Digest'), digest)
     })

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../scripts/server.ts'
 import { digestOf } from '../src/image/digest.ts'
 import { mediaTypes } from '../src/image/oci.ts'
+import { until } from './support/until.ts'
 import { requestV2, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -108,12 +108,9 @@ describe('with ignored tags', () => {
       assert.equal((await requestV2(lenient, `hello/manifests/${tag}`)).response.status, 200)
     }
     // Pulls are recorded shortly after the response.
-    let tags: string[] | undefined
-    for (let tries = 0; tries < 100 && tags?.length !== 3; tries += 1) {
-      await sleep(100)
-      tags = ((await requestV2(lenient, 'hello/tags/list')).json as { tags: string[] }).tags
-    }
-    assert.deepEqual(tags, ['latest', 'v10', 'v2'])
+    const tags = async () => ((await requestV2(lenient, 'hello/tags/list')).json as { tags: string[] }).tags
+    await until(async () => (await tags()).length === 3, 'three tags are listed')
+    assert.deepEqual(await tags(), ['latest', 'v10', 'v2'])
     const { response, json } = await requestV2(lenient, 'hello/tags/list?n=1')
     assert.deepEqual((json as { tags: string[] }).tags, ['latest'])
     assert.equal(response.headers.get('Link'), '</v2/hello/tags/list?n=1&last=latest>; rel="next"')

@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
 import { digestOf } from '../src/image/digest.ts'
 import { mediaTypes } from '../src/image/oci.ts'
+import { until } from './support/until.ts'
 import { requestV2, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -195,6 +196,6 @@ describe('the registry', () => {
       await response.body?.cancel().catch(() => {})
     }
     // The client's few connections are open files of the server, too.
-    assert.ok((await open()) - first < 25)
+    await until(async () => (await open()) - first < 25, 'the server closes the files')
   })
 })

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
+import { logOf } from './support/log.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const secret = 'a-very-secret-value'
@@ -52,7 +53,7 @@ describe('a package set in git', () => {
       assert.equal(response.status, 422, text)
       assert.ok(!text.replaceAll(`/home/${secret}`, '').includes(secret), text)
     }
-    const log = JSON.stringify(server.log).replaceAll(`/home/${secret}`, '')
+    const log = JSON.stringify(await logOf(server)).replaceAll(`/home/${secret}`, '')
     assert.ok(!log.includes(secret), log)
     const { response } = await requestV2(server, 'hello/manifests/latest')
     assert.equal(response.status, 200)

@@ -161,7 +161,7 @@ describe('the image of this program, built by itself', { skip, timeout: 600_000 
   it('works after a stop and a start', async () => {
     // Images must not depend on Nix's store: the pull below combines known and new packages.
     await podman.run('exec', 'serves', 'nix-store', '--gc')
-    await podman.run('stop', '--time=20', 'serves')
+    await podman.run('stop', '--time=120', 'serves')
     assert.equal(await podman.run('inspect', '--format', '{{.State.ExitCode}}', 'serves'), '0')
     await podman.run('start', 'serves')
     const address = await untilReady('serves', 2)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
+import { logOf } from './support/log.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -109,7 +110,7 @@ describe('several package sets on one server', () => {
   it('are hidden by a package of the default set, which the log reports', async () => {
     await digestOf(server, 'clash/hello')
     assert.equal(await digestOf(server, 'clash/hello'), await digestOf(server, 'hello/clash'))
-    assert.ok(server.log.some(({ msg }) => /has a package `clash`/.test(msg)))
+    assert.ok((await logOf(server)).some(({ msg }) => /has a package `clash`/.test(msg)))
   })
 
   it('do not affect each other when they are broken', async () => {
@@ -144,7 +145,7 @@ describe('several package sets on one server', () => {
     )
 
     await digestOf(server, 'unstable/hello')
-    assert.ok(server.log.some(({ msg, set }) => msg === 'packages resolved' && set === 'unstable'))
+    assert.ok((await logOf(server)).some(({ msg, set }) => msg === 'packages resolved' && set === 'unstable'))
     const text = async (path: string) => (await fetch(`http://${server.address}${path}`)).text()
     assert.match(await text('/metrics'), /^nixery_set_builds_total\{set="unstable"\} [1-9]/m)
     assert.match(await text('/'), /<code>unstable<\/code>.*git repository/s)

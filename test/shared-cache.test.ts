@@ -7,14 +7,19 @@ import { makeKey, nix } from './support/binary-cache.ts'
 import { until } from './support/until.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
+// How often to kill a server during an upload: a fast one may have finished before it is killed.
+const attempts = 8
+
 // Every build of a package results in different bytes.
 const body = `
   noise = name: size: more: run name "mkdir $out; head -c \${toString size} /dev/urandom > $out/noise; echo \${more} > $out/text";
   lib = noise "lib" 100000 "";
   one = noise "one" 10 lib;
   two = noise "two" 10 lib;
-  small = noise "small" 10 "";
-  large = noise "large" 20000000 small;
+  ${Array.from(
+    { length: attempts },
+    (_, n) => `small${n} = noise "small${n}" 10 ""; large${n} = noise "large${n}" 20000000 small${n};`,
+  ).join('\n')}
   other = noise "other" 10 "";
 `
 
@@ -22,7 +27,7 @@ type Manifest = { readonly layers: readonly { readonly digest: string }[] }
 
 const skip = process.getuid?.() === 0 ? false : 'a separate Nix store for each server needs root'
 
-describe('servers that share nothing but a binary cache', { skip, timeout: 240_000 }, () => {
+describe('servers that share nothing but a binary cache', { skip, timeout: 900_000 }, () => {
   let workspace: Workspace
   let cache: string
   let key: { readonly secret: string; readonly text: string }
@@ -120,13 +125,17 @@ describe('servers that share nothing but a binary cache', { skip, timeout: 240_0
   })
 
   it('leave a consistent cache if they are killed during uploads', async () => {
-    const pulled = layersOf(first, 'large').catch(() => 'killed')
-    await until(async () => (await narinfos()).has('small'), 'the small path is uploaded')
-    await first.stop('SIGKILL')
-    assert.equal(await pulled, 'killed')
-    const small = (await narinfos()).get('small')
-    first = await start()
-    assert.deepEqual(await layersOf(first, 'large'), await layersOf(second, 'large'))
-    assert.equal((await narinfos()).get('small'), small)
+    for (let n = 0; n < attempts; n += 1) {
+      const pulled = layersOf(first, `large${n}`).catch(() => 'killed')
+      await until(async () => (await narinfos()).has(`small${n}`), 'the small path is uploaded')
+      await first.stop('SIGKILL')
+      const isKilled = (await pulled) === 'killed'
+      const small = (await narinfos()).get(`small${n}`)
+      first = await start()
+      assert.deepEqual(await layersOf(first, `large${n}`), await layersOf(second, `large${n}`))
+      assert.equal((await narinfos()).get(`small${n}`), small)
+      if (isKilled) return
+    }
+    assert.fail('every image was finished before the server was killed')
   })
 })

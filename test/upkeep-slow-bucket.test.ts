@@ -8,7 +8,7 @@ import Database from 'better-sqlite3'
 import type { ServerProcess } from '../scripts/server.ts'
 import { runNixery } from './support/command.ts'
 import { startGcs, type Gcs } from './support/gcs.ts'
-import { isError } from './support/log.ts'
+import { isError, logOf } from './support/log.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const bucket = 'images'
@@ -135,6 +135,6 @@ describe('nixery gc over a slow bucket', () => {
       )
     }
     assert.deepEqual(await pull(server, name), digests)
-    assert.equal(server.log.filter(isError).length, 0)
+    assert.equal((await logOf(server)).filter(isError).length, 0)
   })
 })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import Database from 'better-sqlite3'
 import type { ServerProcess } from '../scripts/server.ts'
-import { isError } from './support/log.ts'
+import { isError, logOf } from './support/log.ts'
 import { runNixery } from './support/command.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 import { until } from './support/until.ts'
@@ -100,7 +100,7 @@ describe('nixery gc', () => {
       (await run(data, 'gc', '--limit', 'much')).stderr,
       /NIXERY_STORE_LIMIT: "much" is not a size/,
     )
-    assert.equal(restarted.log.filter(isError).length, 0)
+    assert.equal((await logOf(restarted)).filter(isError).length, 0)
   })
 })
 

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { runNixery } from './support/command.ts'
+import { logOf } from './support/log.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -110,7 +111,7 @@ describe('versions of packages', () => {
     assert.equal(await digestOf('tool--1.0/helper--7'), await digestOf('tool/helper', first))
     assert.notEqual(await digestOf('tool--1.0/helper'), await digestOf('tool/helper'))
     assert.ok(
-      server.log.some(({ packages }) =>
+      (await logOf(server)).some(({ packages }) =>
         (packages as string[] | undefined)?.includes(`tool 1.0+git of commit ${first.slice(0, 12)}`),
       ),
     )

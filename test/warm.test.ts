@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { createWarmer } from '../src/builds/warmer.ts'
 import { buildImage } from '../src/builds/builds.ts'
@@ -12,6 +11,8 @@ import type { Digest } from '../src/image/digest.ts'
 import { parseImageReference } from '../src/image/name.ts'
 import { defaultPlatform } from '../src/image/platform.ts'
 import { collect } from '../src/upkeep/gc.ts'
+import { logOf } from './support/log.ts'
+import { until } from './support/until.ts'
 import { openLocalWorker, type LocalWorker } from './support/worker.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -71,7 +72,9 @@ describe('images to keep ready', () => {
 
     const old = await pull('other')
     started()
-    await sleep(2_500) // until the pull is recorded in the catalog
+    const isRecorded = async () =>
+      (await worker.catalog.mostPulled(2)).some(({ repository }) => repository === 'other')
+    await until(isRecorded, 'the catalog has the pull')
     const file = join(set, 'default.nix')
     await writeFile(file, (await readFile(file, 'utf8')).replace('echo ho', 'echo hey'))
     await warmer.round()
@@ -133,11 +136,12 @@ describe('images to keep ready', () => {
   it('are ready soon after the server has started', async () => {
     const set = await workspace.packageSet(packages)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_WARM: 'hello,other:latest' })
-    while (server.log.filter(({ msg }) => msg === 'build finished').length < 2) await sleep(50)
+    const finished = () => server.log.filter(({ msg }) => msg === 'build finished').length
+    await until(() => finished() === 2, 'both images are built')
     for (const name of ['hello', 'other']) {
       assert.equal((await requestV2(server, `${name}/manifests/latest`)).response.status, 200)
     }
-    assert.equal(server.log.filter(({ msg }) => msg === 'build started').length, 2)
+    assert.equal((await logOf(server)).filter(({ msg }) => msg === 'build started').length, 2)
   })
 
   it('are refused as configuration if they are not valid names', async () => {
@@ -159,7 +163,7 @@ describe('images to keep ready', () => {
       headers: { Accept: 'application/vnd.oci.image.manifest.v1+json' },
     })
     assert.equal(response.headers.get('Docker-Content-Digest'), ready[0]?.digest)
-    assert.ok(!server.log.some(({ msg }) => msg === 'layer packed'))
+    assert.ok(!(await logOf(server)).some(({ msg }) => msg === 'layer packed'))
     const missing = await execa(launcher, ['warm', 'hello', 'missing'], { env, reject: false })
     assert.equal(missing.exitCode, 3)
     assert.match(missing.stderr, /Could not find Nix packages: \[missing\]/)

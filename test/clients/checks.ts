@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { ServerProcess } from '../../scripts/server.ts'
+import type { LogLine, ServerProcess } from '../../scripts/server.ts'
 import { mediaTypes } from '../../src/image/oci.ts'
 import type { Client } from '../support/clients/client.ts'
 import { requestV2 } from '../support/workspace.ts'
@@ -28,9 +28,9 @@ export async function layersOf(server: ServerProcess, name: string): Promise<str
   return (json as { layers: { digest: string }[] }).layers.map(({ digest }) => digest)
 }
 
-/** The blobs that the server sent after the first `since` lines of its log. */
-export function blobsSent(server: ServerProcess, since: number) {
-  return server.log.slice(since).flatMap((line) => {
+/** The blobs that a server sent, according to lines of its log. */
+export function blobsSent(lines: readonly LogLine[]) {
+  return lines.flatMap((line) => {
     const path = String(line['path'])
     const digest = /\/blobs\/(sha256:[0-9a-f]{64})$/.exec(path)?.[1]
     const sent = line.msg === 'answered' && line['method'] === 'GET' && digest !== undefined
@@ -39,7 +39,7 @@ export function blobsSent(server: ServerProcess, since: number) {
 }
 
 /** The statuses of the responses to manifest requests by name. */
-export const manifestStatuses = (server: ServerProcess, name: string): number[] =>
-  server.log
+export const manifestStatuses = (lines: readonly LogLine[], name: string): number[] =>
+  lines
     .filter((line) => line.msg === 'answered' && String(line['path']).startsWith(`/v2/${name}/manifests/`))
     .map((line) => Number(line['status']))

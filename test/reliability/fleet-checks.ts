@@ -7,7 +7,7 @@ import type { FleetWorld, Incarnation, Member, FaultPeriod } from './fleet-world
 
 // In seconds: how much later than its lease a job may be taken over, because workers poll every two seconds and the
 // machine may be busy.
-const takeoverMargin = 15
+const takeoverMargin = 60
 
 /** Waits until all workers are back and no job has an expired lease. */
 export async function untilSettled({ fleet, members }: FleetWorld): Promise<void> {

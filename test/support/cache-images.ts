@@ -82,7 +82,7 @@ export async function openCacheImages() {
       NIXERY_DATA: data,
       STORAGE_PATH: join(data, 'store'),
       NIXERY_TRUSTED_KEYS: key.text,
-      NIXERY_CACHE_TIMEOUT: '1',
+      NIXERY_CACHE_TIMEOUT: '60',
       ...settings,
     })
     const events: BuildEvent[] = []

@@ -4,7 +4,7 @@ import type { Programs } from './client.ts'
 
 /**
  * Starts a daemon in the foreground and waits until `probe` succeeds.
- * @throws Error with the daemon's output if it exits first or is not ready within 30 s
+ * @throws Error with the daemon's output if it exits first or is not ready within two minutes
  */
 export async function startDaemon(
   { path }: Programs,
@@ -17,14 +17,14 @@ export async function startDaemon(
     stdin: 'ignore',
     all: true,
     reject: false,
-    forceKillAfterDelay: 20_000,
+    forceKillAfterDelay: 60_000,
   })
   const stop = async () => {
     daemon.kill('SIGTERM')
     await daemon
   }
   const ended = daemon.then(() => 'ended' as const)
-  const deadline = performance.now() + 30_000
+  const deadline = performance.now() + 120_000
   while (performance.now() < deadline) {
     const probed = probe().then(
       () => 'ready' as const,
