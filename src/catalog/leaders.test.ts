@@ -9,7 +9,7 @@ import { takeLead } from './leaders.ts'
 import { postgresDatabase } from './postgres.ts'
 import type { Tables } from './schema.ts'
 
-describe('the lead for a task of one process', { skip: noPostgres, timeout: 120_000 }, () => {
+describe('the lead for a task of one process', { skip: noPostgres, timeout: 300_000 }, () => {
   let server: TestPostgres
   let url: string
   const pools: { close(): Promise<void> }[] = []

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT, UnsecuredJWT, type JWK } from 'jose'
+import { until } from '../../test/support/until.ts'
 import { hasCode } from '../errors.ts'
 import { createHttpClient } from '../net/http-client.ts'
 import type { Issuer } from './issuer.ts'
@@ -64,7 +65,7 @@ describe('JWTs of issuers', () => {
       issuers: () => issuers,
       client,
       warn: (line) => void warnings.push(line),
-      timing: { timeout: 500, pause: 0, ...timing },
+      timing: { pause: 0, ...timing },
       now,
     })
   const tokenOf = (claims: object = {}, { key = pair.privateKey, kid = 'one', alg = 'RS256' } = {}) =>
@@ -163,19 +164,28 @@ describe('JWTs of issuers', () => {
   })
 
   it('are verified with the last keys while the key server is down, slow or sends garbage', async () => {
-    const authenticate = authenticatorOf([issuer], { fresh: 0 })
-    await authenticate({ kind: 'bearer', token: await tokenOf({ n: 'first' }) })
+    const timeout = 500
+    const authenticate = authenticatorOf([issuer], { timeout, fresh: 0 })
+    const first = await tokenOf({ n: 'first' })
+    // On a busy machine, the key server may take longer.
+    await until(async () => {
+      try {
+        return Boolean(await authenticate({ kind: 'bearer', token: first }))
+      } catch {
+        return false
+      }
+    })
     for (const mode of ['broken', 'silent', 'huge'] as const) {
       served.state.mode = mode
       const outcome = await authenticate({ kind: 'bearer', token: await tokenOf({ mode }) })
       assert.ok(outcome && 'name' in outcome, mode)
       const started = performance.now()
-      const fresh = authenticatorOf([issuer])
+      const fresh = authenticatorOf([issuer], { timeout })
       await assert.rejects(
         async () => fresh({ kind: 'bearer', token: await tokenOf({ mode }) }),
         (error) => hasCode(error, 'SOURCE_UNREACHABLE'),
       )
-      assert.ok(performance.now() - started < 10_000)
+      assert.ok(performance.now() - started < 30_000)
     }
     served.state.mode = 'fine'
     assert.match(warnings.join('\n'), /cannot fetch the keys of the issuer gha/)

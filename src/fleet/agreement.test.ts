@@ -52,7 +52,7 @@ describe('differenceOf', () => {
   })
 })
 
-describe('the registry of processes', { skip: noPostgres, timeout: 120_000 }, () => {
+describe('the registry of processes', { skip: noPostgres, timeout: 300_000 }, () => {
   let server: TestPostgres
   let postgres: Postgres
   before(async () => {

@@ -4,7 +4,7 @@ import { describeBuilds } from '../builds/builds-conformance.ts'
 import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
 import { openTestFleet } from './testing.ts'
 
-describe('builds through a database', { skip: noPostgres, timeout: 120_000 }, () => {
+describe('builds through a database', { skip: noPostgres, timeout: 300_000 }, () => {
   let server: TestPostgres
   before(async () => {
     server = await startPostgres()

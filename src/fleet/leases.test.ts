@@ -32,7 +32,7 @@ const numbers = async (table: Pick<JobTable, 'counts'>) => {
   return [running, queued]
 }
 
-describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
+describe('leases', { skip: noPostgres, timeout: 300_000 }, () => {
   let server: TestPostgres
   before(async () => {
     server = await startPostgres()

@@ -22,7 +22,7 @@ const systems = ['x86_64-linux']
 const keep = { usual: 60_000, expected: 60_000 }
 const options = { requestId: 'test' }
 
-describe('a fleet in trouble', { skip: noPostgres, timeout: 120_000 }, () => {
+describe('a fleet in trouble', { skip: noPostgres, timeout: 300_000 }, () => {
   let server: TestPostgres
   before(async () => {
     server = await startPostgres()
@@ -33,7 +33,7 @@ describe('a fleet in trouble', { skip: noPostgres, timeout: 120_000 }, () => {
     const url = await server.database()
     const network = await openNetwork(url)
     const direct = await openTestFleet(url, { warn: assert.fail })
-    const cut = await openTestFleet(network.url, { warn: () => {}, lease: 9_000 })
+    const cut = await openTestFleet(network.url, { warn: () => {}, lease: 15_000 })
     const { fake, held } = await cut.worker()
     const builds = await direct.front()
     const { id } = await builds.submit(request, options)
@@ -44,7 +44,7 @@ describe('a fleet in trouble', { skip: noPostgres, timeout: 120_000 }, () => {
         select extract(epoch from lease_until)::float8 as at from jobs where id = ${job}`.execute(direct.db)
       return rows[0]?.at ?? 0
     }
-    const thief = createLeases(direct, 'thief', 9_000)
+    const thief = createLeases(direct, 'thief', 15_000)
     network.loseConnections()
     const first = await renewedAt()
     while ((await renewedAt()) === first) {

@@ -5,7 +5,7 @@ import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testin
 import { sweep } from './sweep.ts'
 import { openTestFleet } from './testing.ts'
 
-describe('sweep', { skip: noPostgres, timeout: 60_000 }, () => {
+describe('sweep', { skip: noPostgres, timeout: 300_000 }, () => {
   let server: TestPostgres
   before(async () => {
     server = await startPostgres()

@@ -18,7 +18,7 @@ const systems = ['x86_64-linux']
 const request = parseImageReference('a')
 const image = (name: string) => ({ kind: 'image', request: parseImageReference(name), world: 'w' }) as const
 
-describe('builds of several workers', { skip: noPostgres, timeout: 60_000 }, () => {
+describe('builds of several workers', { skip: noPostgres, timeout: 300_000 }, () => {
   let server: TestPostgres
   before(async () => {
     server = await startPostgres()

@@ -12,7 +12,7 @@ const traceparent = (last: string) => `00-0af7651916cd43dd8448eb211c80319c-b7ad6
 const request = parseImageReference('a')
 const job = { kind: 'image', request, world: 'w' } as const
 
-describe('the span that caused a job', { skip: noPostgres, timeout: 60_000 }, () => {
+describe('the span that caused a job', { skip: noPostgres, timeout: 300_000 }, () => {
   let server: TestPostgres
   before(async () => {
     server = await startPostgres()

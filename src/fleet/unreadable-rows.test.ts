@@ -19,7 +19,7 @@ const options = { requestId: 'test' }
 const systems = ['x86_64-linux']
 
 // Rows of a later version, or damaged ones.
-describe('rows of a fleet that cannot be read', { skip: noPostgres, timeout: 60_000 }, () => {
+describe('rows of a fleet that cannot be read', { skip: noPostgres, timeout: 300_000 }, () => {
   let server: TestPostgres
   before(async () => {
     server = await startPostgres()

@@ -19,7 +19,7 @@ after(() => rm(parent, { recursive: true, force: true }))
 
 const options: RunOptions = {
   environment: process.env as Record<string, string>,
-  timeout: 60_000,
+  timeout: 300_000,
   group: true,
 }
 let mirrors = 0
@@ -186,7 +186,7 @@ describe('a mirror of a git repository', () => {
     const { port } = server.address() as AddressInfo
     const mirror = mirrorOf({ url: `http://127.0.0.1:${port}/` }, { commitsOnly: true })
     try {
-      await updateMirror(mirror, { ...options, timeout: 20_000 })
+      await updateMirror(mirror, { ...options, timeout: 120_000 })
       assert.deepEqual(await refsReaching(mirror.folder, main, options), ['refs/heads/trunk'])
     } finally {
       server.closeAllConnections()

@@ -53,7 +53,7 @@ describe('run', () => {
   })
 
   it('ends a process that takes too long', async () => {
-    const result = await shell('echo begun >&2; exec sleep 60', { timeout: 300 })
+    const result = await shell('echo begun >&2; exec sleep 60', { timeout: 1000 })
     assert.deepEqual(result, { ok: false, exitCode: undefined, timedOut: true, lines: ['begun'] })
   })
 

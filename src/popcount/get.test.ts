@@ -91,7 +91,7 @@ describe('get', () => {
   for (const [path, message, requests] of failures) {
     it(`fails for ${path} after ${requests} requests`, async () => {
       await assert.rejects(
-        get(at(path), { limit: 1000, timeout: path === '/slow' ? 400 : 5_000 }),
+        get(at(path), { limit: 1000, timeout: path === '/slow' ? 400 : 60_000 }),
         (error) => hasCode(error, 'SOURCE_INVALID') && message.test(error.message),
       )
       assert.equal(requestsFor(path), requests)

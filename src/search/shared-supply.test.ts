@@ -18,7 +18,7 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await sleep(5)
 }
 
-describe('search indexes that processes share', { timeout: 60_000 }, () => {
+describe('search indexes that processes share', { timeout: 300_000 }, () => {
   let directory: string
   let world: World
   let all: TestProcesses

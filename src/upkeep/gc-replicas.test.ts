@@ -18,7 +18,7 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await sleep(10)
 }
 
-describe('garbage collection alongside other machines', { skip: noPostgres, timeout: 120_000 }, () => {
+describe('garbage collection alongside other machines', { skip: noPostgres, timeout: 300_000 }, () => {
   let server: TestPostgres
   let folder: string
   let url: string
