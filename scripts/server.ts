@@ -40,7 +40,8 @@ export async function startServer(
     buffer: false,
     reject: false,
     stdin: 'ignore',
-    forceKillAfterDelay: 15_000,
+    // More than an orderly exit takes on a busy machine.
+    forceKillAfterDelay: 120_000,
   })
   const log: LogLine[] = []
   const printed: string[] = []
