@@ -21,7 +21,7 @@ import { joinFleet, type Membership, type MembershipDeps } from './fleet/members
 import { createPins } from './fleet/pins.ts'
 import { createReplicas } from './fleet/replicas.ts'
 import { createTables } from './fleet/schema.ts'
-import { createSharedBuilds, type SharedBuilds } from './fleet/shared-builds.ts'
+import { createSharedBuilds, type RequestTraces, type SharedBuilds } from './fleet/shared-builds.ts'
 import { openFleetStatus } from './fleet/status.ts'
 import { sweep } from './fleet/sweep.ts'
 import { createWaiters } from './fleet/waiters.ts'
@@ -73,8 +73,7 @@ export type FleetDeps = {
   /** Receives the events of all builds of the fleet, including the last hours. */
   readonly onBuild?: BuildListener | undefined
   readonly redactor: Redactor
-  /** The `traceparent` of a request that is being handled. */
-  readonly traceparentOf?: ((requestId: string) => string | undefined) | undefined
+  readonly traces?: RequestTraces | undefined
   readonly onRemembered?: (() => void) | undefined
   readonly onFailure?: ((build: string, error: unknown) => void) | undefined
   readonly note: (line: string) => void
@@ -118,7 +117,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
     recent: createRecent(blobs),
     pulls,
     retryLease: config.NIXERY_RETRY_LEASE,
-    traceparentOf: deps.traceparentOf,
+    traces: deps.traces,
     onRemembered: deps.onRemembered,
     onFailure: deps.onFailure,
   })

@@ -161,7 +161,7 @@ async function openFleetOf(
     uses,
     version,
     redactor: monitor.redactor,
-    traceparentOf: monitor.tracedRequests?.traceparentOf,
+    traces: monitor.tracedRequests,
     onBuild: config.NIXERY_ROLE === 'worker' ? undefined : monitor.history.listener,
     onRemembered: () => monitor.metrics.hit('image'),
     onFailure: (build, error) => monitor.links.note(build, error),

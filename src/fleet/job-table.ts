@@ -7,7 +7,7 @@ import { NixeryError } from '../errors.ts'
 import { formatImageName } from '../image/name.ts'
 import { retrying } from '../postgres/retry.ts'
 import { appendEvents } from './event-rows.ts'
-import { keyOfJob, needsOf, parseOutcome, type Job, type Outcome } from './jobs.ts'
+import { keyOfJob, needsOf, parseJob, parseOutcome, type Job, type Outcome } from './jobs.ts'
 import { periods } from './times.ts'
 
 /** A job as seen by its waiters. */
@@ -15,6 +15,8 @@ export type JobState = {
   readonly id: string
   /** Undefined while it has not ended. */
   readonly outcome: Outcome | undefined
+  /** The span that caused it, if it was joined. */
+  readonly traceparent?: string | undefined
 }
 
 /** A job that is polled while someone waits for it. */
@@ -67,6 +69,7 @@ export type JobTable = {
 const mostJoins = 200
 
 type Row = { id: string; outcome: string | null }
+type Found = JobState & { readonly job: string | undefined }
 
 /** An SQL interval in milliseconds. */
 export const interval = (ms: number): RawBuilder<unknown> => sql`${ms}::float8 * interval '1 millisecond'`
@@ -91,13 +94,15 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
     outcome: outcome === null ? undefined : (parseOutcome(outcome) ?? { abandoned: true }),
   })
   const joins = new LRUCache<string, number>({ max: 10_000 })
-  const find = async (on: Kysely<unknown>, key: string): Promise<JobState | undefined> => {
-    const { rows } = await sql<Row>`
-      select id, outcome from jobs
+  const find = async (on: Kysely<unknown>, key: string): Promise<Found | undefined> => {
+    const { rows } = await sql<Row & { job: string | null }>`
+      select id, outcome, case when state <> 'ended' then job end as job from jobs
       where key = ${key} and (state <> 'ended' or keep_until > now())
       order by asked_at desc limit 1`.execute(on)
     const [row] = rows
-    if (!row || row.outcome === null || parseOutcome(row.outcome)) return row && stateOf(row)
+    if (!row) return undefined
+    if (row.outcome === null || parseOutcome(row.outcome))
+      return { ...stateOf(row), job: row.job ?? undefined }
     await discard(on, row.id) // it is damaged, or of a later version
     return undefined
   }
@@ -136,6 +141,8 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
   const join = async (job: Job, key: string, how: Want, requestId: string): Promise<JobState | undefined> => {
     const found = await find(db, key)
     if (!found || found.outcome) return found
+    const { id, outcome, job: text = '' } = found
+    const open = job.kind === 'image' ? parseJob(text) : undefined
     const joined: BuildEvent = { type: 'joined', request: requestId }
     const count = joins.get(found.id) ?? 0
     joins.set(found.id, count + 1)
@@ -143,7 +150,7 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
       await want(transaction, found.id, how)
       if (job.kind === 'image' && count < mostJoins) await appendEvents(transaction, [[found.id, joined]])
     })
-    return found
+    return { id, outcome, ...(open?.kind === 'image' && { traceparent: open.traceparent }) }
   }
 
   return {

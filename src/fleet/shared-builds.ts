@@ -20,6 +20,13 @@ import type { Pin, Pins } from './pins.ts'
 import { createRevisionGroup, type RevisionGroup } from './revision-group.ts'
 import type { Waiters } from './waiters.ts'
 
+/** The spans of requests that are being handled. For `traceparent` see `BuildOptions`. */
+export type RequestTraces = {
+  readonly traceparentOf: (requestId: string) => string | undefined
+  /** Links a request to the span that caused the build which it joins. */
+  readonly link: (requestId: string, traceparent: string) => void
+}
+
 export type SharedBuildsDeps = {
   readonly table: JobTable
   readonly ask: Ask
@@ -31,8 +38,7 @@ export type SharedBuildsDeps = {
   readonly pulls: Pick<Pulls, 'note'>
   /** How long a client still counts as waiting after a retry response, in seconds. */
   readonly retryLease: number
-  /** The span of a request that is being handled; see `BuildOptions`. */
-  readonly traceparentOf?: ((requestId: string) => string | undefined) | undefined
+  readonly traces?: RequestTraces | undefined
   /** Called for each image that is served from memory. */
   readonly onRemembered?: (() => void) | undefined
   /** Called with the build of each failure. */
@@ -100,6 +106,7 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
       const { id, outcome: kept } = state
       known = undefined
       if (!kept) caller.joined(id)
+      if (state.traceparent !== undefined) deps.traces?.link(caller.requestId, state.traceparent)
       const outcome = kept ?? (await outcomeOf(waiters.wait(id, want, unservedLimit), caller.signal))
       if ('moved' in outcome) return outcome.moved
       if ('built' in outcome) {
@@ -221,7 +228,7 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
     submit(request, options) {
       const together = togetherOf(options.group)
       // Now, because a request that gets a retry response ends before its job is added.
-      const traceparent = options.traceparent ?? deps.traceparentOf?.(options.requestId)
+      const traceparent = options.traceparent ?? deps.traces?.traceparentOf(options.requestId)
       const traced = { ...options, traceparent }
       const id = submissions.add((leave, joined) => answer(request, traced, { joined, leave, together }))
       return Promise.resolve({ id })

@@ -14,7 +14,7 @@ import { createLeases, type Leases } from './leases.ts'
 import { createPins } from './pins.ts'
 import { openRenewals } from './renewals.ts'
 import { createTables } from './schema.ts'
-import { createSharedBuilds, type SharedBuilds } from './shared-builds.ts'
+import { createSharedBuilds, type RequestTraces, type SharedBuilds } from './shared-builds.ts'
 import { sweep } from './sweep.ts'
 import { createWaiters } from './waiters.ts'
 import { createFence, type HeldLeases } from './held-leases.ts'
@@ -60,7 +60,7 @@ export async function openTestFleet(
     renewals: renewals.db,
     table,
     blobs,
-    async front(traceparentOf?: (requestId: string) => string | undefined): Promise<SharedBuilds> {
+    async front(traces?: RequestTraces): Promise<SharedBuilds> {
       const waiters = createWaiters(table, listener)
       const log = openEventLog(db, listener)
       const ask = createAsk(table, waiters)
@@ -78,7 +78,7 @@ export async function openTestFleet(
         recent: createRecent(blobs as Partial<Blobs> as Blobs),
         pulls: { note() {} },
         retryLease: 600,
-        traceparentOf,
+        traces,
       })
     },
     /**

@@ -19,13 +19,17 @@ describe('the span that caused a job', { skip: noPostgres, timeout: 300_000 }, (
   })
   after(() => server.dispose())
 
-  it('is passed on to the worker, and requests with other spans join the job', async () => {
+  it('is passed on to the worker, and requests with other spans join the job and are linked to it', async () => {
     const fleet = await openTestFleet(await server.database(), { warn: assert.fail })
     const handled = new Map([
       ['one', traceparent('1')],
       ['two', traceparent('2')],
     ])
-    const front = await fleet.front((requestId) => handled.get(requestId))
+    const links: string[][] = []
+    const front = await fleet.front({
+      traceparentOf: (requestId) => handled.get(requestId),
+      link: (...link) => links.push(link),
+    })
     const submit = async (requestId: string) => {
       const { id } = await front.submit(request, { requestId })
       front.result(id).catch(() => {})
@@ -41,6 +45,8 @@ describe('the span that caused a job', { skip: noPostgres, timeout: 300_000 }, (
     }
     await until(async () => (await joins()) === 2, 'the second request has joined')
     assert.deepEqual(fake.traceparents, [traceparent('1')])
+    await until(() => links.length > 0, 'it is linked')
+    assert.deepEqual(links, [['two', traceparent('1')]])
     await fleet.close()
   })
 

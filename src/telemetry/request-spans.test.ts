@@ -50,6 +50,19 @@ async function withTracing(use: (tracing: NonNullable<Awaited<ReturnType<typeof 
 }
 
 describe('spans of requests', () => {
+  it('are linked to spans of other processes that they wait for', async () => {
+    const spans = await withTracing(({ requests }) => {
+      requests.begin(requestOf('a', '/v2/'), 'http')
+      requests.link('a', 'damaged')
+      requests.link('a', traceparent)
+      requests.end(entryOf('a', '/v2/'))
+    })
+    assert.deepEqual(
+      spans.map(({ links }) => links),
+      [[theirSpan]],
+    )
+  })
+
   it('have a name of few, the attributes of the conventions, and the parent that the client names', async () => {
     const path = '/v2/git/manifests/hunter22'
     const spans = await withTracing(({ requests }) => {
@@ -65,6 +78,7 @@ describe('spans of requests', () => {
       requests.begin(requestOf('e', path), 'http')
       requests.end(entryOf('e', path, { status: 500, error: new Error('a bug') }))
       requests.end(entryOf('never begun', path))
+      requests.link('never begun', traceparent)
     })
     assert.equal(spans.length, 5)
     const [a, b, c, d, e] = ['a', 'b', 'c', 'd', 'e'].map((id) =>

@@ -25,6 +25,8 @@ export type RequestSpans = {
   readonly contextOf: (requestId: string) => Context | undefined
   /** The same as a W3C `traceparent`, for what it causes in other processes. */
   readonly traceparentOf: (requestId: string) => string | undefined
+  /** Links a request that is being handled to a span of another process. */
+  readonly link: (requestId: string, traceparent: string) => void
 }
 
 // Those of RFC 9110 and RFC 5789. Clients may send any other, which must not become the name of a span.
@@ -95,6 +97,10 @@ export function createRequestSpans(
     traceparentOf(requestId) {
       const found = open.get(requestId)
       return found && formatTraceparent(found.span.spanContext())
+    },
+    link(requestId, traceparent) {
+      const other = parseTraceparent(traceparent)
+      if (other) open.get(requestId)?.span.addLink({ context: other })
     },
   }
 }

@@ -10,7 +10,7 @@ import { createRequestSpans, type RequestSpans } from './request-spans.ts'
 /** Traces of requests and builds. */
 export type Tracing = {
   readonly onBuild: BuildListener
-  readonly requests: Pick<RequestSpans, 'begin' | 'end' | 'traceparentOf'>
+  readonly requests: Pick<RequestSpans, 'begin' | 'end' | 'traceparentOf' | 'link'>
   /** Sends what has not been sent, for some seconds at most. */
   close(): Promise<void>
 }
