@@ -23,6 +23,7 @@ type FleetRun = {
   readonly size: Size
   readonly settings: Readonly<Record<string, string>>
   readonly postgres: () => ReturnType<typeof startPostgres>
+  readonly objectStore: FleetWorld['objectStore']
   /** Whether the processes' clocks may be an hour ahead or behind. */
   readonly clocks: boolean
   /** The time limit for each image, in ms. */
@@ -31,12 +32,28 @@ type FleetRun = {
 }
 
 /** Injects faults into a fleet behind haproxy. */
-async function breakFleet({ seed, say, size, settings, postgres, clocks, limit, plan }: FleetRun) {
+async function breakFleet({
+  seed,
+  say,
+  size,
+  settings,
+  postgres,
+  objectStore,
+  clocks,
+  limit,
+  plan,
+}: FleetRun) {
   const random = createRandom(seed)
   const workspace = await openWorkspace()
   try {
     const ahead = () => (clocks ? random.pick([-1, 0, 1]) : 0)
-    const world = await openFleetWorld(workspace, { ...size, settings, ahead, postgres: await postgres() })
+    const world = await openFleetWorld(workspace, {
+      ...size,
+      settings,
+      ahead,
+      postgres: await postgres(),
+      objectStore,
+    })
     try {
       const fronts = world.members.flatMap(({ role, address }) => (role === 'front' ? [address] : []))
       const haproxy = await startHaproxy(folderIn(workspace, 'haproxy.cfg'), await freePort(), fronts)
@@ -88,9 +105,9 @@ await runSeeded({
     const size = { fronts: Number(options.fronts), workers: Number(options.workers), images: 60 }
     const clocks = await tryPrograms(['faketime'], 'different clocks')
     const hasPatroni = failovers > 0 && (await tryPrograms(['patroni', 'etcd'], 'failovers'))
-    const buckets = options.store === 's3' ? await startBuckets() : undefined
+    const buckets = options.store === 's3' ? await startBuckets({ durable: true }) : undefined
     const settings = async (name: string) => (buckets ? settingsOf(buckets, name) : {})
-    const common = { seed, say, clocks, limit: outage + 60_000 }
+    const common = { seed, say, clocks, objectStore: buckets?.ceph, limit: outage + 60_000 }
     try {
       const figures = await breakFleet({
         ...common,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TestPostgres } from '../../src/postgres/testing.ts'
 import type { NetworkFailure } from '../support/network.ts'
+import { daemons } from '../support/ceph.ts'
 import { until } from '../support/until.ts'
 import type { FleetWorld, Member } from './fleet-world.ts'
 import type { Random } from './random.ts'
@@ -30,12 +31,16 @@ const membersOf = ({ members }: FleetWorld, role?: Member['role']): [Member, ...
   return [first, ...rest]
 }
 
-/** Kills and restarts a random process: a front end, a worker, or the database. */
+/** Kills and restarts a random process: a front end, a worker, the database, or one of the object store. */
 export function kill(world: FleetWorld, random: Random): Fault {
-  const { postgres } = world.fleet
-  if (random.below(membersOf(world).length + 1) === 0)
-    return { name: 'the database is killed', run: () => restart(postgres, 0) }
-  return replace(random.pick(membersOf(world)), 'SIGKILL')
+  const { objectStore, fleet } = world
+  const members: (() => Fault)[] = membersOf(world).map((member) => () => replace(member, 'SIGKILL'))
+  const ofStore = daemons.map((daemon) => (): Fault => ({
+    name: `the ${daemon} daemon of the object store is killed`,
+    run: async () => objectStore?.replace(daemon),
+  }))
+  const database = (): Fault => ({ name: 'the database is killed', run: () => restart(fleet.postgres, 0) })
+  return random.pick([database, ...members, ...(objectStore ? ofStore : [])])()
 }
 
 /** Stops and restarts a random process, as for an upgrade. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { LogLine, ServerProcess } from '../../scripts/server.ts'
 import { startPostgres, type TestPostgres } from '../../src/postgres/testing.ts'
+import type { Ceph } from '../support/ceph.ts'
 import { clockAhead } from '../support/clock.ts'
 import { startFleet, type TestFleet } from '../support/fleet.ts'
 import { openNetwork, type TestNetwork } from '../support/network.ts'
@@ -43,6 +44,8 @@ export type FleetWorld = {
   readonly set: string
   /** The network between all members and the bucket, if there is one. */
   readonly bucket: TestNetwork | undefined
+  /** The service with the bucket, if its daemons can be killed. */
+  readonly objectStore: Pick<Ceph, 'replace'> | undefined
   /** The faults so far. */
   readonly faultPeriods: FaultPeriod[]
   dispose(): Promise<void>
@@ -60,6 +63,7 @@ export type FleetWorldOptions = {
   /** How far the clock of the next process is ahead, in hours. */
   readonly ahead?: () => number
   readonly postgres?: TestPostgres | undefined
+  readonly objectStore?: FleetWorld['objectStore']
 }
 
 /** Starts front ends and workers; the workspace stops them. */
@@ -74,6 +78,7 @@ export async function openFleetWorld(
     settings = {},
     ahead = () => 0,
     postgres,
+    objectStore,
   }: FleetWorldOptions,
 ): Promise<FleetWorld> {
   const named = (kind: string, count: number) => Array.from({ length: count }, (_, n) => `${kind}${n}`)
@@ -157,7 +162,7 @@ export async function openFleetWorld(
     await fleet.dispose()
     for (const network of networks.reverse()) await network.close()
   }
-  return { fleet, members, names, large: largeNames, set, bucket, faultPeriods: [], dispose }
+  return { fleet, members, names, large: largeNames, set, bucket, objectStore, faultPeriods: [], dispose }
 }
 
 const originOf = ({ url }: TestNetwork): string => new URL(url).origin

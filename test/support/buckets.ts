@@ -7,7 +7,7 @@ import type { GcsOptions } from '../../src/store/gcs-client.ts'
 import type { RemoteService } from '../../src/store/testing.ts'
 import type { S3Options } from '../../src/store/s3-client.ts'
 import { cephService } from './ceph-service.ts'
-import { startCeph, type Ceph } from './ceph.ts'
+import { startCeph, type Ceph, type CephOptions } from './ceph.ts'
 import { gcsService } from './gcs-service.ts'
 import { startGcs, type Gcs } from './gcs.ts'
 
@@ -28,16 +28,17 @@ export type Buckets = {
 
 /**
  * Starts the services. Installs Ceph if it is missing.
+ * @param ofCeph the options of Ceph
  * @throws SETUP_FAILED if Ceph cannot be installed
  */
-export async function startBuckets(): Promise<Buckets> {
+export async function startBuckets(ofCeph: CephOptions = {}): Promise<Buckets> {
   await ensurePrograms(['ceph-mon', 'ceph-osd', 'radosgw', 'ceph'], () => {})
   const folder = await mkdtemp(join(tmpdir(), 'nixery-buckets-'))
   const inside = async (name: string) => {
     await mkdir(join(folder, name))
     return join(folder, name)
   }
-  const ceph = await startCeph(await inside('ceph')).catch(async (error: unknown) => {
+  const ceph = await startCeph(await inside('ceph'), ofCeph).catch(async (error: unknown) => {
     await rm(folder, { recursive: true, force: true })
     throw error
   })

@@ -5,16 +5,27 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { execa } from 'execa'
 import { freePort } from './ports.ts'
 
-/** A real S3 service: Ceph with one monitor, one in-memory storage daemon and one gateway. */
+/** The daemons of Ceph: one of each. */
+export const daemons = ['monitor', 'storage', 'gateway'] as const
+export type Daemon = (typeof daemons)[number]
+
+/** A real S3 service. */
 export type Ceph = {
   readonly endpoint: string
   readonly accessKeyId: string
   readonly secretAccessKey: string
+  /** Kills a daemon, and starts it again. Resolves when objects can be read. */
+  replace(daemon: Daemon): Promise<void>
   /** Stops all daemons. */
   stop(): Promise<void>
 }
 
-// The size of the in-memory store, in bytes.
+export type CephOptions = {
+  /** Whether objects survive a restart of the storage daemon; otherwise they are kept in memory, which is faster. */
+  readonly durable?: boolean
+}
+
+// The size of the store, in bytes.
 const capacity = 4 * 1024 ** 3
 const startLimit = 60_000
 const clusterId = '3f2a1c6e-0000-4000-8000-000000000001'
@@ -25,46 +36,48 @@ const clusterId = '3f2a1c6e-0000-4000-8000-000000000001'
  * @param folder an existing, empty folder with a short path, because it holds Unix sockets
  * @throws Error with the ends of the logs if it does not start
  */
-export async function startCeph(folder: string): Promise<Ceph> {
+export async function startCeph(folder: string, options: CephOptions = {}): Promise<Ceph> {
   const tryIn = async (name: string) => {
     await mkdir(join(folder, name))
-    return startIn(join(folder, name))
+    return startIn(join(folder, name), options)
   }
   // Another process may take a port between the check and its use.
   return tryIn('1').catch(() => tryIn('2'))
 }
 
-async function startIn(folder: string): Promise<Ceph> {
-  const started = performance.now()
+async function startIn(folder: string, { durable = false }: CephOptions): Promise<Ceph> {
   const [gateway, ...monitors] = [await freePort(), await freePort(), await freePort()]
   const config = join(folder, 'ceph.conf')
-  const daemons: ReturnType<typeof spawnDaemon>[] = []
+  const running = new Map<Daemon, ReturnType<typeof spawnDaemon>>()
   const ended: string[] = []
   const run = (program: string, ...args: string[]) =>
     execa(program, ['-c', config, ...args], { stdin: 'ignore', timeout: startLimit })
-  const start = (program: string, ...args: string[]) => {
+  const start = (name: Daemon) => {
+    const [program, ...args] = commands[name]
     const daemon = spawnDaemon(program, '-c', config, ...args)
-    daemons.push(daemon)
-    void daemon.then(() => ended.push(program))
+    running.set(name, daemon)
+    void daemon.then(() => running.get(name) === daemon && ended.push(program))
   }
   const stop = async () => {
-    for (const daemon of daemons.toReversed()) daemon.kill()
-    await Promise.all(daemons)
+    const all = [...running.values()].reverse()
+    running.clear()
+    for (const daemon of all) daemon.kill()
+    await Promise.all(all)
   }
 
   try {
     await Promise.all(['mon', 'osd', 'rgw', 'run'].map((name) => mkdir(join(folder, name))))
     const addresses = `[v2:127.0.0.1:${monitors[0]},v1:127.0.0.1:${monitors[1]}]`
-    await writeFile(config, cephConfiguration(folder, addresses, `127.0.0.1:${gateway}`))
+    await writeFile(config, cephConfiguration(folder, addresses, `127.0.0.1:${gateway}`, durable))
     await writeFile(join(folder, 'keyring'), cephKeyring())
     const map = join(folder, 'monmap')
     await execa('monmaptool', ['--create', '--fsid', clusterId, '--addv', 'a', addresses, map])
     await run('ceph-mon', '--mkfs', '-i', 'a', '--monmap', map, '--keyring', join(folder, 'keyring'))
-    start('ceph-mon', '-i', 'a')
+    start('monitor')
     const osdId = '3f2a1c6e-0000-4000-8000-000000000002'
     await run('ceph', '--connect-timeout', '15', 'osd', 'new', osdId, '0')
     await run('ceph-osd', '--mkfs', '-i', '0', '--osd-uuid', osdId)
-    start('ceph-osd', '-i', '0')
+    start('storage')
     const accessKeyId = 'test-access-key'
     const secretAccessKey = 'test-secret-key'
     await run(
@@ -77,19 +90,39 @@ async function startIn(folder: string): Promise<Ceph> {
       `--access-key=${accessKeyId}`,
       `--secret-key=${secretAccessKey}`,
     )
-    start('radosgw', '--name=client.rgw')
+    start('gateway')
     const endpoint = `http://127.0.0.1:${gateway}`
-    while (!(await answers(endpoint))) {
-      if (ended.length > 0) throw new Error(`${ended.join(', ')} ended`)
-      if (performance.now() - started > startLimit) throw new Error('the gateway did not start in time')
-      await delay(50)
+    const untilReady = async () => {
+      const end = performance.now() + startLimit
+      while (!(await answers(endpoint))) {
+        if (ended.length > 0) throw new Error(`${ended.join(', ')} ended`)
+        if (performance.now() > end) throw new Error('the gateway did not respond in time')
+        await delay(50)
+      }
     }
-    return { endpoint, accessKeyId, secretAccessKey, stop }
+    await untilReady()
+    const replace = async (name: Daemon) => {
+      const old = running.get(name)
+      running.delete(name)
+      old?.kill()
+      await old
+      start(name)
+      await untilReady()
+      // The gateway responds before the storage daemon does, and does not read this pool to list buckets.
+      await run('rados', '-p', '.rgw.root', 'ls')
+    }
+    return { endpoint, accessKeyId, secretAccessKey, replace, stop }
   } catch (error) {
     await stop()
     throw new Error(`Ceph did not start:\n${await logTails(folder)}`, { cause: error })
   }
 }
+
+const commands = {
+  monitor: ['ceph-mon', '-i', 'a'],
+  storage: ['ceph-osd', '-i', '0'],
+  gateway: ['radosgw', '--name=client.rgw'],
+} as const satisfies Record<Daemon, readonly [string, ...string[]]>
 
 // SIGKILL loses nothing that a test needs, and the gateway takes a while to stop on SIGTERM.
 const spawnDaemon = (program: string, ...args: readonly string[]) =>
@@ -131,8 +164,14 @@ export function cephKeyring(): string {
  * A configuration of Ceph with its state in a folder.
  * @param monitors the addresses of the monitor
  * @param gateway the address of the S3 gateway, as `host:port`
+ * @param durable whether objects are kept in a file
  */
-export function cephConfiguration(folder: string, monitors: string, gateway: string): string {
+export function cephConfiguration(
+  folder: string,
+  monitors: string,
+  gateway: string,
+  durable = false,
+): string {
   const libraries = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
   return `[global]
 fsid = ${clusterId}
@@ -151,8 +190,10 @@ osd_pool_default_pg_num = 4
 osd_pool_default_pg_autoscale_mode = off
 osd_crush_chooseleaf_type = 0
 osd_class_dir = ${libraries}/rados-classes
-osd_objectstore = memstore
+osd_objectstore = ${durable ? 'bluestore' : 'memstore'}
 memstore_device_bytes = ${capacity}
+bluestore_block_size = ${capacity}
+osd_memory_target = 939524096
 paxos_propose_interval = 0.05
 log_file = ${folder}/$name.log
 run_dir = ${folder}/run
