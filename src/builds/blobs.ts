@@ -85,8 +85,7 @@ export function createBlobs(deps: BlobsDeps): Blobs {
     return undefined
   }
   const remember = async (digest: Digest, size: number) => {
-    await catalog.rememberBlob(digest, size)
-    await trust.vouch(digest)
+    await catalog.rememberBlob(digest, size, await trust.vouch(digest))
   }
   const check = async (digest: Digest, size: number) => {
     const content = await hasher.hash(digest)

@@ -19,8 +19,11 @@ export type Trust = {
    * @throws STORE_UNAVAILABLE
    */
   trust(digest: Digest): Promise<boolean>
-  /** Trusts a blob that the caller has hashed, stored, and recorded in the catalog. */
-  vouch(digest: Digest): Promise<void>
+  /**
+   * Trusts a blob that the caller has hashed and stored.
+   * @returns the text by which later processes trust it, to be recorded in the catalog; undefined if there is none
+   */
+  vouch(digest: Digest): Promise<string | undefined>
 }
 
 export type TrustDeps = {
@@ -43,9 +46,10 @@ export function createTrust({ store, hasher, catalog }: TrustDeps, seconds: numb
   })
   const checks = createFlights<boolean>()
 
-  const remember = async (digest: Digest, mark: string) => {
+  /** Trusts a file with this mark. Returns the text for the catalog. */
+  const trustMark = (digest: Digest, mark: string): string => {
     marks.set(digest, mark)
-    await catalog?.rememberBlobMark(digest, JSON.stringify([Math.floor(Date.now() / 1000), mark]))
+    return JSON.stringify([Math.floor(Date.now() / 1000), mark])
   }
   /** Whether an earlier process has hashed the file recently. */
   const isKept = async (digest: Digest, mark: string): Promise<boolean> => {
@@ -69,7 +73,8 @@ export function createTrust({ store, hasher, catalog }: TrustDeps, seconds: numb
       // The file may have been replaced during hashing.
       if ((await markOf(file)) !== mark) continue
       if (content.digest !== digest) return false
-      await remember(digest, mark)
+      const text = trustMark(digest, mark)
+      await catalog?.rememberBlobMark(digest, text)
       return true
     }
   }
@@ -85,7 +90,7 @@ export function createTrust({ store, hasher, catalog }: TrustDeps, seconds: numb
     async vouch(digest) {
       const file = store.file?.(digest)
       const mark = file === undefined ? undefined : await markOf(file)
-      if (mark !== undefined) await remember(digest, mark)
+      return mark === undefined ? undefined : trustMark(digest, mark)
     },
   }
 }

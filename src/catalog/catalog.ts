@@ -114,7 +114,8 @@ export type Catalog = ImagesOfNames & {
   rememberRowUses(uses: RowUses): Promise<void>
   /** The size of a blob whose bytes are known to have this digest. */
   blobSize(digest: Digest): Promise<number | undefined>
-  rememberBlob(digest: Digest, size: number): Promise<void>
+  /** @param mark see `blobMark`; if not given, it stays as it is */
+  rememberBlob(digest: Digest, size: number, mark?: string): Promise<void>
   /** The mark last stored for the file of a known blob: it shows whether the file has changed since it was hashed. */
   blobMark(digest: Digest): Promise<string | undefined>
   rememberBlobMark(digest: Digest, mark: string): Promise<void>

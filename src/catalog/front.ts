@@ -166,9 +166,9 @@ export function withFront(catalog: Catalog, subscribe?: SubscribeToChanges, ttl 
       if (size !== undefined && noWriteSince(before)) blobs.set(digest, size)
       return size
     },
-    rememberBlob(digest, size) {
+    rememberBlob(digest, size, mark) {
       blobs.set(digest, size)
-      return writing(catalog.rememberBlob(digest, size))
+      return writing(catalog.rememberBlob(digest, size, mark))
     },
     forgetBlob(digest) {
       forget([digest])

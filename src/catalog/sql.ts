@@ -126,7 +126,8 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     blobSize: async (digest) => (await findBlobSizes(db, [digest], database.locksRows)).get(digest),
 
-    rememberBlob: (digest, size) => remember(db, 'blobs', [{ digest, size, withdrawn: null }]),
+    rememberBlob: (digest, size, mark) =>
+      remember(db, 'blobs', [{ digest, size, withdrawn: null, ...(mark !== undefined && { mark }) }]),
 
     blobMark: async (digest) => (await findFileMarks(db, [digest])).get(digest),
 
