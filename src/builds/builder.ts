@@ -104,7 +104,13 @@ export function createBuilder(deps: BuilderDeps): Builder {
           commit()
           committed.add(build)
         }
-        const steps = { ...demand, enter: place.enter, begin, mayRecord: async () => deps.fence?.(build) }
+        const { fence } = deps
+        const steps = {
+          ...demand,
+          enter: place.enter,
+          begin,
+          ...(fence && { mayRecord: () => fence(build) }),
+        }
         const context = { ...deps, ...steps, layering, request, emit, packing }
         const built = await buildFlow(context, pinned)
         emit({ type: 'finished', digest: built.image.manifests.oci.digest, ms: performance.now() - started })

@@ -26,15 +26,17 @@ export async function knownClosure(
     }
     frontier = [...references].filter((path) => !facts.has(path))
   }
-  return closureOf(roots, [...facts.values()])
+  return walked(roots, facts)
 }
 
 /** Builds the closure of these paths from complete facts. */
-export function closureOf(roots: readonly StorePath[], facts: readonly PathFacts[]): Closure {
-  const known = new Map(facts.map((one) => [one.storePath, one]))
-  const walked = walkClosure(roots, (path) => known.get(path))
-  if ('closure' in walked) return walked.closure
-  throw new Error(`Nix returned no facts for ${walked.unknown.slice(0, 3).join(', ')}`)
+export const closureOf = (roots: readonly StorePath[], facts: readonly PathFacts[]): Closure =>
+  walked(roots, new Map(facts.map((one) => [one.storePath, one])))
+
+function walked(roots: readonly StorePath[], facts: ReadonlyMap<StorePath, PathFacts>): Closure {
+  const found = walkClosure(roots, (path) => facts.get(path))
+  if ('closure' in found) return found.closure
+  throw new Error(`Nix returned no facts for ${found.unknown.slice(0, 3).join(', ')}`)
 }
 
 /**

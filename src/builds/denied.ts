@@ -29,8 +29,6 @@ export type DeniedDerivationsDeps = {
 /** Whether a package is denied under another name. */
 export type IsDenied = (found: Pick<ResolvedPackage, 'drvPath' | 'outputs'>) => boolean
 
-const nothingDenied: IsDenied = () => false
-
 const denied = z.array(z.object({ drvPath: z.string(), outputPath: z.string().optional() }))
 type Denied = z.infer<typeof denied>
 type Evaluated = { readonly found: Denied; readonly isLasting: boolean }
@@ -42,7 +40,8 @@ const retryAfter = 10 * 60_000
 /**
  * Finds the derivations of denied names, once for each revision and platform. Nothing is built during evaluation, so
  * import-from-derivation of a denied package never runs. A name that cannot be evaluated is logged, and denies no others.
- * @returns a function that throws the errors of evaluation, except those about time and memory
+ * @returns a function that throws the errors of evaluation, except those about time and memory; undefined if no names are
+ *   denied
  */
 export function deniedDerivations({
   catalog,
@@ -51,7 +50,8 @@ export function deniedDerivations({
   names,
   warn,
   later,
-}: DeniedDerivationsDeps): (pinned: PinnedSet, platform: Platform) => Promise<IsDenied> {
+}: DeniedDerivationsDeps): ((pinned: PinnedSet, platform: Platform) => Promise<IsDenied>) | undefined {
+  if (names.length === 0) return undefined
   const kept = new LRUCache<string, { readonly found: Promise<Denied> }>({ max: maxKept })
 
   async function evaluate(key: ResolutionKey, pinned: PinnedSet, platform: Platform): Promise<Evaluated> {
@@ -117,7 +117,6 @@ export function deniedDerivations({
     return found
   }
 
-  if (names.length === 0) return () => Promise.resolve(nothingDenied)
   return async (pinned, platform) => {
     const found = await find(pinned, platform)
     const derivations = new Set(found.flatMap((one) => (one.outputPath === undefined ? [one.drvPath] : [])))

@@ -60,17 +60,12 @@ export const memberKey = (
 /** The layers of an image in manifest order: the planned layers, then the tree of links. */
 export function layerSpecs(closure: Closure, spec: LinkSpec, options: LayerOptions): LayerSpec[] {
   const { strategy, compressorId } = options
-  const factsOf = (path: StorePath) => {
-    const facts = closure.paths.get(path)
-    if (!facts) throw new Error(`${path} is not in the closure`)
-    return facts
-  }
-  const memberOf = (storePath: StorePath) => {
-    const facts = factsOf(storePath)
-    return { storePath, facts, key: memberKey(facts, compressorId) }
-  }
   const layers = strategies[strategy](closure, options).layers.map(({ paths }): LayerSpec => {
-    const members = paths.map(memberOf)
+    const members = paths.map((storePath) => {
+      const facts = closure.paths.get(storePath)
+      if (!facts) throw new Error(`${storePath} is not in the closure`)
+      return { storePath, facts, key: memberKey(facts, compressorId) }
+    })
     return {
       key: keyOf(
         'layer',
@@ -78,7 +73,7 @@ export function layerSpecs(closure: Closure, spec: LinkSpec, options: LayerOptio
         members.map(({ key }) => key),
       ),
       comment: listed(paths),
-      narSize: paths.reduce((sum, path) => sum + factsOf(path).narSize, 0),
+      narSize: members.reduce((sum, { facts }) => sum + facts.narSize, 0),
       members,
     }
   })

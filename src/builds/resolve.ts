@@ -8,8 +8,8 @@ import { partsOfName } from '../image/spelling.ts'
 import type { LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
 import { choosePackages } from '../packages/choose.ts'
-import { withHints } from '../packages/suggestions.ts'
 import { limitsOf, type NameFilter } from '../packages/policy.ts'
+import type { Hints } from '../packages/refusals.ts'
 import {
   packageTexts,
   parseResolution,
@@ -43,7 +43,7 @@ export type ResolverDeps = {
   /** Other versions than those of the pinned revision, if there is an index of them. */
   readonly versions?: OtherVersions | undefined
   /** Suggests names for one that does not exist, the most likely first; none by default. */
-  readonly hints?: ((name: string) => readonly string[]) | undefined
+  readonly hints?: Hints | undefined
   /** Failures remembered for a short time; by default for the usual one. */
   readonly passing?: PassingFailures
 }
@@ -83,7 +83,7 @@ export function createResolver({
   warn,
   later,
   versions,
-  hints = () => [],
+  hints,
   passing = createPassingFailures(),
 }: ResolverDeps): Resolver {
   const findDenied = deniedDerivations({ catalog, nix, policy, names: filter.deniedNames, warn, later })
@@ -202,11 +202,11 @@ export function createResolver({
       const lookedUp = lookUpAll(names, limited, request, pinned, options, resolutions)
       // If all names are known, the denied derivations are known, too.
       if (options.readyOnly) await lookedUp
-      const [isDenied, more] = await Promise.all([findDenied(pinned, request.platform), lookedUp])
+      const [isDenied, more] = await Promise.all([findDenied?.(pinned, request.platform), lookedUp])
       evaluated += more
       for (const name of limited) {
         const found = resolutions.get(name)
-        if (found?.status === 'package' && isDenied(found)) resolutions.set(name, denied)
+        if (found?.status === 'package' && isDenied?.(found)) resolutions.set(name, denied)
       }
       // Look for missing versions in other revisions, which may have to be fetched.
       const isElsewhere = ({ written }: { written: string }) => resolutions.get(written)?.status === 'missing'
@@ -214,14 +214,14 @@ export function createResolver({
       const commits = await resolveVersions(versioned, resolutions, versions, async (name, other) => {
         const there = new Map<string, Resolution>()
         const [isDeniedThere, count] = await Promise.all([
-          findDenied(other, request.platform),
+          findDenied?.(other, request.platform),
           lookUpAll([name], new Set([name]), request, other, options, there),
         ])
         evaluated += count
         const found = there.get(name)
-        return found?.status === 'package' && isDeniedThere(found) ? denied : found
+        return found?.status === 'package' && isDeniedThere?.(found) ? denied : found
       })
-      const { packages, warnings } = choosePackages(decided, withHints(named, resolutions, hints), commits)
+      const { packages, warnings } = choosePackages(decided, resolutions, { commits, hints })
       for (const message of warnings) options.emit({ type: 'warning', message })
       options.emit({
         type: 'resolved',

@@ -16,9 +16,12 @@ import { largestManifest, typeOf } from './manifest-type.ts'
 import { imagesOf, onPlatforms } from './platforms.ts'
 import { immutable, registryHeaders, type Reply } from './reply.ts'
 import type { HttpRequest } from './request.ts'
+import type { Waiting } from './waiting.ts'
 
 export type ManifestDeps = CausedDeps & {
   readonly blobs: Blobs
+  /** How long clients wait for builds; without it, until the build ends. */
+  readonly waiting?: Pick<Waiting, 'limit'> | undefined
   /** Records which images were served under which names. */
   readonly holdings?: Pick<Holdings, 'note'> | undefined
   /** The platforms of a name without one: clients that accept an index get one of all, others the first. */
@@ -33,27 +36,23 @@ export type ManifestDeps = CausedDeps & {
 
 /**
  * Responds with the manifest that a name means for this client.
- * @param limit milliseconds that the client can wait for a build, or undefined for no limit; called only if it waits
  * @throws what building throws, PRECONDITION_FAILED
  */
 export function imageReply(
   deps: ManifestDeps,
   request: HttpRequest,
   imageRequest: ImageRequest,
-  limit: () => number | undefined,
 ): Reply | Promise<Reply> {
   const { builds, blobs } = deps
   const platforms = platformsFor(deps, imageRequest)
   const wanted = imageRequest.platformNamed ? imageRequest.platform : (platforms[0] ?? imageRequest.platform)
   const { kind, form } = choiceOf(request, imageRequest, platforms)
   const image = kind === 'manifest' ? builds.known(onPlatform(imageRequest, wanted)) : undefined
-  if (!image) return builtReply(deps, request, imageRequest, limit)
+  if (!image) return builtReply(deps, request, imageRequest)
   deps.holdings?.note(imageRequest, image)
   const named = { digest: image.manifests[form].digest, mediaType: mediaTypes[form].manifest }
   const bytes = blobs.smallInMemory(named.digest)
-  return bytes
-    ? namedReply(deps, request, named, bytes)
-    : builtReply(deps, request, imageRequest, limit, named)
+  return bytes ? namedReply(deps, request, named, bytes) : builtReply(deps, request, imageRequest, named)
 }
 
 const platformsFor = ({ platforms, platformsOf }: ManifestDeps, { set }: ImageRequest) =>
@@ -67,14 +66,13 @@ async function builtReply(
   deps: ManifestDeps,
   request: HttpRequest,
   imageRequest: ImageRequest,
-  limit: () => number | undefined,
   known?: Named,
 ): Promise<Reply> {
-  let { digest, mediaType } = known ?? (await byName(deps, request, imageRequest, limit))
+  let { digest, mediaType } = known ?? (await byName(deps, request, imageRequest))
   let bytes = await deps.blobs.readSmall(digest, largestManifest)
   if (!bytes) {
     // Another process has deleted it. The failed read was recorded, so the image is built again.
-    ;({ digest, mediaType } = await byName(deps, request, imageRequest, limit))
+    ;({ digest, mediaType } = await byName(deps, request, imageRequest))
     bytes = await deps.blobs.readSmall(digest, largestManifest)
   }
   if (!bytes) throw unknown()
@@ -151,14 +149,9 @@ const unknown = () => new NixeryError('MANIFEST_UNKNOWN', 'no manifest has this 
  * cannot find out anything about missing images: neither whether the packages exist nor whether they can be built.
  * @throws NOT_READY
  */
-async function byName(
-  deps: ManifestDeps,
-  request: HttpRequest,
-  imageRequest: ImageRequest,
-  limit: () => number | undefined,
-): Promise<Named> {
+async function byName(deps: ManifestDeps, request: HttpRequest, imageRequest: ImageRequest): Promise<Named> {
   if (deps.mayBuild?.(request, imageRequest) !== false) {
-    return builtByName(deps, request, imageRequest, { limit: limit() })
+    return builtByName(deps, request, imageRequest, { limit: deps.waiting?.limit(request) })
   }
   return builtByName(deps, request, imageRequest, { readyOnly: true }).catch((cause: unknown) => {
     throw isNixeryError(cause) && !hasCode(cause, ...ofServer) ? notReady() : cause

@@ -13,16 +13,9 @@ import { referrersReply, referrersTagReply, type Referrers } from './referrers.t
 import { textReply, type Reply, type RoutedReply } from './reply.ts'
 import type { HttpRequest } from './request.ts'
 import { severalAuthorizations } from './validity.ts'
+import type { Waiting } from './waiting.ts'
 import { createRoutes, type RequestKind, type Route } from './route.ts'
 import { catalogReply, tagsReply, type TagDeps } from './tags.ts'
-
-/** How long requests wait for builds, and the reply after that time. */
-export type Waiting = {
-  /** Milliseconds; undefined for no limit. */
-  limit(request: HttpRequest): number | undefined
-  /** The retry response for a request whose build continues without it (STILL_BUILDING). */
-  reply(error: NixeryError, request: HttpRequest): Reply
-}
 
 export type RegistryDeps = ManifestDeps &
   BlobDeps &
@@ -163,7 +156,7 @@ function routeReply(deps: RegistryDeps, request: HttpRequest, route: Route): Pro
     case 'ping':
       return textReply(200, 'application/json', '{}')
     case 'image':
-      return imageReply(deps, request, route.imageRequest, () => deps.waiting?.limit(request))
+      return imageReply(deps, request, route.imageRequest)
     case 'manifest':
       return deps.holdings
         ? isHeldManifest(deps, route).then((held) => manifestReply(deps, request, heldDigest(route, held)))

@@ -1,7 +1,7 @@
 import { hasCode, NixeryError } from '../errors.ts'
 import { errorReply } from './errors.ts'
 import type { PublicTexts } from '../text/public.ts'
-import type { Waiting } from './registry.ts'
+import type { Reply } from './reply.ts'
 import type { HttpRequest } from './request.ts'
 
 /** How long a client waits, and its retry response. Times are milliseconds unless stated otherwise. */
@@ -49,6 +49,14 @@ export function patienceOf({ userAgent = '', accept = '' }: Client, seconds: num
   const isContainerd = userAgent.startsWith('docker/') && /\*\/\*/.test(accept)
   const patience = isContainerd ? likeContainerd : kind
   return seconds === undefined ? patience : { ...patience, limit: seconds * 1000 }
+}
+
+/** How long requests wait for builds, and the reply after that time. */
+export type Waiting = {
+  /** Milliseconds; undefined for no limit. */
+  limit(request: HttpRequest): number | undefined
+  /** The retry response for a request whose build continues without it (STILL_BUILDING). */
+  reply(error: NixeryError, request: HttpRequest): Reply
 }
 
 export type WaitingOptions = {

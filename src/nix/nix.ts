@@ -172,12 +172,6 @@ export function createNix(options: NixOptions): Nix {
     evaluators: () => evaluators.state(),
 
     async withRealised(wanted, watch, use) {
-      const realiseAll = async (missing: readonly WantedOutput[], root: string) => {
-        const given = await runOptions('realise', watch, options.buildTimeout)
-        if (watch.signal?.aborted) throw unwanted(watch.signal.reason)
-        watch.onBegin?.()
-        return realise(missing, root, options.builderTimeout, given)
-      }
       // Existing outputs do not wait for builds of others.
       const protectValid = (missing: readonly WantedOutput[], root: string) =>
         protections.run(async () => {
@@ -189,7 +183,12 @@ export function createNix(options: NixOptions): Nix {
         }, watch)
       const { fresh, release } = await roots.protect(wanted, async (missing, root) => {
         if (realisations.running >= options.concurrency && (await protectValid(missing, root))) return
-        await realisations.run(() => realiseAll(missing, root), watch)
+        await realisations.run(async () => {
+          const given = await runOptions('realise', watch, options.buildTimeout)
+          if (watch.signal?.aborted) throw unwanted(watch.signal.reason)
+          watch.onBegin?.()
+          return realise(missing, root, options.builderTimeout, given)
+        }, watch)
       })
       try {
         return await use(fresh)

@@ -76,7 +76,7 @@ export async function run(program: string, args: readonly string[], options: Run
   } as const satisfies Options
   const process = execa(program, args, settings)
   if (options.lowPriority && process.pid !== undefined) giveWay(process.pid)
-  const ungroup = options.group ? endGroup(process.pid, options) : () => {}
+  const ungroup = options.group ? endGroup(process.pid, options) : undefined
   let tooLarge = false
   const unwatch = watchMemory(process.pid, options.memory ?? Infinity, () => {
     tooLarge = true
@@ -99,7 +99,7 @@ export async function run(program: string, args: readonly string[], options: Run
   // If reading fails, so does the process, which `result` reports.
   const [result] = await Promise.all([process, reading.catch(() => {})])
   unwatch()
-  ungroup()
+  ungroup?.()
   const lines = [...kept.lines]
   if (bug) throw bug.error
   if (!result.failed) return { ok: true, stdout: result.stdout }

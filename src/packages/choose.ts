@@ -1,6 +1,6 @@
 import { impliedPackages } from '../image/name.ts'
 import { byText, storePathName, type StorePath } from '../image/store-path.ts'
-import { refuse, wordsOf, type Unavailable } from './refusals.ts'
+import { refuse, wordsOf, type Hints, type Unavailable } from './refusals.ts'
 import type { ChosenOutput, Resolution } from './resolution.ts'
 import { packagesOf, type DecidedRequest, type ImagePackage } from './image-packages.ts'
 
@@ -11,13 +11,17 @@ export type Chosen = { readonly packages: ChosenOutput[]; readonly warnings: rea
  * Chooses the outputs of an image's packages, each once. They are sorted by store path rather than by requested name,
  * so the order and case of names and different names for the same package make no difference. If two outputs have the
  * same file, the first wins: the one with the lower `meta.priority`, as in nixpkgs' buildEnv, then the first by name.
- * @param commits of derivations that are not from the pinned revision
+ * @param options.commits of derivations that are not from the pinned revision
+ * @param options.hints suggests names for a missing one
  * @throws PACKAGE_UNKNOWN with all missing packages and suggestions, PACKAGE_DENIED, PACKAGE_INVALID
  */
 export function choosePackages(
   decided: DecidedRequest,
   resolutions: ReadonlyMap<string, Resolution>,
-  commits: ReadonlyMap<StorePath, string> = new Map(),
+  {
+    commits,
+    hints,
+  }: { readonly commits?: ReadonlyMap<StorePath, string>; readonly hints?: Hints | undefined } = {},
 ): Chosen {
   const chosen = new Map<StorePath, ChosenOutput>()
   const warnings: string[] = []
@@ -27,7 +31,7 @@ export function choosePackages(
     const first = found.find((each) => each?.status === 'package' || mayBeOver(wanted, each))
     if (first?.status === 'package') {
       const { status: _, outputs, ...rest } = first
-      const commit = commits.get(first.drvPath)
+      const commit = commits?.get(first.drvPath)
       const described = { ...rest, ...(commit !== undefined && { commit }) }
       const isImplied = wanted.implied || wanted.names.some((name) => impliedNames.has(name))
       for (const output of outputs) {
@@ -45,7 +49,7 @@ export function choosePackages(
       unavailable.push({ ...wanted, found: first ?? reasonOf(found) })
     }
   }
-  if (unavailable.length > 0) refuse(decided, unavailable)
+  if (unavailable.length > 0) refuse(decided, unavailable, hints)
   return { packages: [...chosen.values()].sort(byPriority), warnings }
 }
 

@@ -5,6 +5,7 @@ import { isBuiltIn, recipePrefix, reservedRecipe } from '../image/recipes.ts'
 import { byText } from '../image/store-path.ts'
 import { alternatives, listed, suggestionText } from '../text/words.ts'
 import type { Resolution } from './resolution.ts'
+import { withHints } from './suggestions.ts'
 import type { DecidedRequest, ImagePackage } from './image-packages.ts'
 
 /** A required package that cannot be used, and the result of its lookup. */
@@ -13,12 +14,18 @@ export type Unavailable = ImagePackage & { readonly found: Resolution | undefine
 /**
  * Refuses an image if required packages cannot be used. Reports missing packages first, then denied ones, then invalid
  * ones, all of a kind at once.
+ * @param hints suggests names for a missing one, the most likely first
  * @throws PACKAGE_UNKNOWN, PACKAGE_DENIED, PACKAGE_INVALID
  */
-export function refuse(decided: DecidedRequest, unavailable: readonly Unavailable[]): void {
+export function refuse(
+  decided: DecidedRequest,
+  unavailable: readonly Unavailable[],
+  hints: Hints = () => [],
+): void {
   refuseMissing(
     decided,
     unavailable.filter(({ found }) => found === undefined || found.status === 'missing'),
+    hints,
   )
   refuseAll('denied', 'PACKAGE_DENIED', decided, unavailable)
   refuseAll('invalid', 'PACKAGE_INVALID', decided, unavailable)
@@ -27,13 +34,18 @@ export function refuse(decided: DecidedRequest, unavailable: readonly Unavailabl
 /** Formats recipe names: `` `ci` and `shell` ``. */
 export const wordsOf = (names: readonly string[]): string => listed(names.map((name) => `\`${name}\``))
 
+/** Suggests names for one that does not exist, the most likely first. */
+export type Hints = (name: string) => readonly string[]
+
 type Suggestion = { readonly name: string; readonly nearest: readonly string[]; readonly text: string }
 
-function refuseMissing({ request }: DecidedRequest, unavailable: readonly Unavailable[]): void {
+function refuseMissing({ request }: DecidedRequest, unavailable: readonly Unavailable[], hints: Hints): void {
   if (unavailable.length === 0) return
   const missing = unavailable.map(({ names }) => names[0])
   const written = unavailable.filter(({ by }) => by.length === 0)
-  const suggestions = written.flatMap(({ names: [name], found }) => suggestionFor(request, name, found) ?? [])
+  const suggestions = written.flatMap(
+    ({ names: [name], found }) => suggestionFor(request, name, found, hints) ?? [],
+  )
   // The first sentence is the original's, for scripts that look for it.
   const sentences = [
     `Could not find Nix packages: [${missing.join(' ')}].`,
@@ -49,6 +61,7 @@ function suggestionFor(
   request: ImageRequest,
   name: string,
   found: Resolution | undefined,
+  hints: Hints,
 ): Suggestion | undefined {
   const corrected = withMetaFirst(request, name)
   if (corrected !== undefined) {
@@ -57,7 +70,8 @@ function suggestionFor(
   if (request.behind?.includes(name)) {
     return { name, nearest: [], text: `\`${name}\` names a package set: ${ofOneSet}.` }
   }
-  const nearest = found?.status === 'missing' ? found.nearest : []
+  if (found?.status !== 'missing') return undefined
+  const nearest = name.includes('.') ? found.nearest : withHints(found.nearest, hints(name))
   if (nearest.length === 0) return undefined
   return { name, nearest, text: suggestionText(name, nearest) }
 }

@@ -1,4 +1,3 @@
-import type { Resolution } from './resolution.ts'
 import { decodeSpelling, encodeSpelling } from '../image/spelling.ts'
 import { namesForDebian } from './debian-names.ts'
 import { nearestNames } from './nearest.ts'
@@ -58,21 +57,8 @@ const encoded = (attribute: string): string =>
 const mostSuggested = 3
 
 /**
- * Adds better suggestions for names that do not exist: a package with a program of that name, or a package of that name
- * in a nested set, is more likely than one with a similar name.
- * @param names the requested names
+ * Suggestions for a name that does not exist, with hints first: a package with a program of that name, or a package of
+ * that name in a nested set, is more likely than one with a similar name.
  */
-export function withHints(
-  names: readonly string[],
-  resolutions: ReadonlyMap<string, Resolution>,
-  hints: (name: string) => readonly string[],
-): ReadonlyMap<string, Resolution> {
-  const changed = new Map<string, Resolution>()
-  for (const name of names) {
-    const found = resolutions.get(name)
-    if (found?.status !== 'missing' || name.includes('.')) continue
-    const nearest = [...new Set([...hints(name), ...found.nearest])].slice(0, mostSuggested)
-    changed.set(name, { ...found, nearest })
-  }
-  return changed.size === 0 ? resolutions : new Map([...resolutions, ...changed])
-}
+export const withHints = (nearest: readonly string[], hints: readonly string[]): readonly string[] =>
+  [...new Set([...hints, ...nearest])].slice(0, mostSuggested)
