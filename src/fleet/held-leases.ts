@@ -12,6 +12,8 @@ export type Held = {
   unwanted: number
   /** When the last renewal was sent that succeeded, in milliseconds of this process. */
   renewedAt: number
+  /** Whether its end is being recorded, or it is left to another worker, so that it may no longer be renewed. */
+  isEnding: boolean
 }
 /** The jobs of this process, by id. */
 export type HeldLeases = Map<string, Held>

@@ -150,4 +150,29 @@ describe('a fleet in trouble', { skip: noPostgres, timeout: 300_000 }, () => {
     await builds.cancel(id)
     await fleet.close()
   })
+
+  it('does not take a build for lost while it is left to another worker', async () => {
+    const warnings: string[] = []
+    const warn = (line: string) => warnings.push(line)
+    const { db, renewals, ...fleet } = await openTestFleet(await server.database(), { warn })
+    // Leases are renewed every second, and this takes three.
+    await sql`
+      create function slowly() returns trigger language plpgsql as
+        $$ begin perform pg_sleep(3); return new; end $$`.execute(db)
+    await sql`
+      create trigger slowly before insert on build_events for each row
+        when (new.event like '%a worker that has it continues%') execute function slowly()`.execute(db)
+    const facts = { host: 'able', version: '0', nixVersion: '2.8', packages: [] }
+    await createWorkers(renewals, 60_000).beHere('able', [...systems, 'kvm'], facts)
+    const refusal = new FeaturesMissing({ derivation: 'vm-test', features: ['kvm'] })
+    await fleet.worker(systems, refusal)
+    const builds = await fleet.front()
+    const { id } = await builds.submit(request, options)
+    for await (const event of builds.events(id)) {
+      if (event.type === 'warning' && /that has it continues/.test(event.message)) break
+    }
+    await builds.cancel(id)
+    await fleet.close()
+    assert.deepEqual(warnings, [])
+  })
 })

@@ -133,7 +133,14 @@ describe('builds of several workers', { skip: noPostgres, timeout: 300_000 }, ()
     const lease = await one.claim(['image'], systems)
     assert.ok(lease)
     const stop = new AbortController()
-    const mine = { lease, stop, signals: { signal: stop.signal }, unwanted: 0, renewedAt: performance.now() }
+    const mine = {
+      lease,
+      stop,
+      signals: { signal: stop.signal },
+      unwanted: 0,
+      renewedAt: performance.now(),
+      isEnding: false,
+    }
     const held: HeldLeases = new Map([[id, mine]])
     const warnings: string[] = []
     const fence = createFence(held, one, (line) => warnings.push(line))

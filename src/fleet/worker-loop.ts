@@ -62,10 +62,12 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
       await events.flush()
       // A job with a lost or released lease belongs to another worker.
       const isMine = held.get(lease.id) === mine
+      mine.isEnding = true
       const final = isMine && (await handOn({ ...deps, events }, mine.lease, ended, closing.signal))
       if (final) {
         const { outcome, keep, last } = final
-        await persist(() => leases.end(mine.lease, outcome, keep, last), closing.signal)
+        const isRecorded = await persist(() => leases.end(mine.lease, outcome, keep, last), closing.signal)
+        if (!isRecorded && held.get(lease.id) === mine) noteLoss(mine, leases, warn)
       }
     } catch (error) {
       warn(`cannot record the end of job ${lease.id}: ${String(error)}`)
@@ -91,6 +93,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
       signals: { signal: stop.signal },
       unwanted: 0,
       renewedAt: performance.now(),
+      isEnding: false,
     }
     held.set(lease.id, mine)
     const done = work(mine).finally(() => running.delete(done))
@@ -145,6 +148,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
     for (const [each, lease] of mine) {
       if (each.lease !== lease) continue // it has been taken again
       const state = renewed.get(lease.id)
+      if (!state && each.isEnding) continue // it may have ended just now
       if (!state) {
         if (held.get(each.lease.id) === each) {
           held.delete(each.lease.id)
