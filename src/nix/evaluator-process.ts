@@ -12,7 +12,11 @@ import { optionsOf } from './restriction.ts'
 import { configuredStore, type ScratchStore, type ScratchStores } from './scratch-store.ts'
 
 /** The package set that a process has loaded. */
-export type Identity = Partial<SetPolicy> & Pick<LookUp, 'set' | 'system' | 'restriction' | 'storeless'>
+export type Identity = Partial<SetPolicy> &
+  Pick<LookUp, 'set' | 'system' | 'restriction' | 'storeless'> & {
+    /** False: import from derivation fails. */
+    readonly importFromDerivation?: boolean
+  }
 
 /** What a process must have loaded to answer a lookup. */
 export const identityOf = (lookUp: LookUp): Identity => {
@@ -29,16 +33,19 @@ export const identityOf = (lookUp: LookUp): Identity => {
 }
 
 /**
- * The result of a question. After `failed`, the evaluation failed but the process continues. After the results below it,
- * the process has ended: `ended` (it died, was killed because of its memory, or printed unreadable output), `late` (it
- * timed out), or the question was cancelled.
+ * Why there is no answer. After `failed`, the evaluation failed but the process continues. After the others, the process
+ * has ended: `ended` (it died, was killed because of its memory, or printed unreadable output), `late` (it timed out), or
+ * the question was cancelled.
  */
+type Unanswered = { readonly status: 'failed' | 'ended' | 'late' | 'left' }
+
+/** The result of a question. */
 export type EvaluatorReply =
   | { readonly status: 'answered'; readonly answers: readonly RawLookupResult[] }
-  | { readonly status: 'failed' }
-  | { readonly status: 'ended' }
-  | { readonly status: 'late' }
-  | { readonly status: 'left' }
+  | Unanswered
+
+/** The result of a request, as JSON text. */
+export type TextReply = { readonly status: 'answered'; readonly text: string } | Unanswered
 
 /** A Nix process that has loaded a package set. */
 export type EvaluatorProcess = {
@@ -46,6 +53,8 @@ export type EvaluatorProcess = {
   readonly alive: () => boolean
   /** Looks names up and instantiates packages. One question at a time. `options.environment` is ignored. */
   ask(question: Question, options: RunOptions): Promise<EvaluatorReply>
+  /** Makes any request of lookup.nix, in the same way. */
+  request(request: object, options: RunOptions): Promise<TextReply>
   /** Ends the process, and resolves once it has ended and its own store, if it has one, is deleted. */
   end(): Promise<void>
 }
@@ -76,6 +85,7 @@ export async function startEvaluator(
     'raw-with-logs',
     ...optionsOf(identity, ['nix-command']),
     ...scratch.options.evaluation,
+    ...(identity.importFromDerivation === false ? noBuilds : []),
   ]
   const child = spawn('nix', args, {
     env: {
@@ -113,82 +123,104 @@ export async function startEvaluator(
 
   const end = async (): Promise<void> => {
     const force = setTimeout(() => child.kill('SIGKILL'), forceAfter)
+    if (!exited) child.ref() // whoever ends it waits for it
     child.stdin.end()
     if (current) child.kill('SIGTERM') // interrupts the evaluation; then the process ends, as its input is closed
     if (!exited) await exit
     clearTimeout(force)
   }
 
+  const request: EvaluatorProcess['request'] = (content, { timeout, memory = Infinity, signal, onLine }) => {
+    const mark = randomUUID()
+    const chunks: string[] = []
+    let length = 0
+    let tail = ''
+    let failing = false
+    let whenFailing: (() => void) | undefined
+    let messageTimer: NodeJS.Timeout | undefined
+    return new Promise((resolve, reject) => {
+      const settle = (take: () => void) => {
+        clearTimeout(timer)
+        clearTimeout(leaving)
+        clearTimeout(messageTimer)
+        unwatch()
+        signal?.removeEventListener('abort', leave)
+        current = undefined
+        take()
+      }
+      const giveUp = (status: 'ended' | 'late' | 'left') => {
+        const over = end()
+        settle(() => void over.then(() => resolve({ status })))
+      }
+      let leaving: NodeJS.Timeout | undefined
+      const leave = () => (leaving = setTimeout(() => giveUp('left'), grace))
+      const timer = setTimeout(() => giveUp('late'), timeout)
+      const unwatch = watchMemory(pid, memory, () => child.kill('SIGKILL'))
+      signal?.addEventListener('abort', leave)
+      current = {
+        output(chunk) {
+          chunks.push(chunk)
+          length += chunk.length
+          tail = (tail + chunk).slice(-chunk.length - mark.length - 20)
+          if (length > mostOutput) return giveUp('ended')
+          if (!tail.includes(endOf(mark))) return
+          const reply = read(chunks.join(''), mark)
+          const done = () => settle(() => resolve(reply))
+          if (reply.status === 'ended') giveUp('ended')
+          else if (reply.status === 'answered' || failing) done()
+          // What it traced until it failed comes through another pipe, and the message after it.
+          else [whenFailing, messageTimer] = [done, setTimeout(done, grace)]
+        },
+        line(line) {
+          // Its error message is not used: a cold evaluation reports it properly.
+          failing ||= line.startsWith('error')
+          if (failing) whenFailing?.()
+          if (failing || banner.test(line)) return
+          try {
+            onLine?.(line)
+          } catch (error) {
+            void end()
+            settle(() => reject(error))
+          }
+        },
+        ended: () => settle(() => resolve({ status: 'ended' })),
+      }
+      if (exited) current.ended()
+      else child.stdin.write(linesOfRequest(mark, content))
+    })
+  }
+
   return {
     pid,
     alive: () => !exited && child.stdin.writable,
     end,
-    ask(question, { timeout, memory = Infinity, signal, onLine }) {
-      const mark = randomUUID()
-      const chunks: string[] = []
-      let length = 0
-      let tail = ''
-      let failing = false
-      return new Promise((resolve, reject) => {
-        const settle = (take: () => void) => {
-          clearTimeout(timer)
-          clearTimeout(leaving)
-          unwatch()
-          signal?.removeEventListener('abort', leave)
-          current = undefined
-          take()
-        }
-        const giveUp = (status: 'ended' | 'late' | 'left') => {
-          const over = end()
-          settle(() => void over.then(() => resolve({ status })))
-        }
-        let leaving: NodeJS.Timeout | undefined
-        const leave = () => (leaving = setTimeout(() => giveUp('left'), grace))
-        const timer = setTimeout(() => giveUp('late'), timeout)
-        const unwatch = watchMemory(pid, memory, () => child.kill('SIGKILL'))
-        signal?.addEventListener('abort', leave)
-        current = {
-          output(chunk) {
-            chunks.push(chunk)
-            length += chunk.length
-            tail = (tail + chunk).slice(-chunk.length - mark.length - 20)
-            if (length > mostOutput) return giveUp('ended')
-            if (!tail.includes(endOf(mark))) return
-            const reply = read(chunks.join(''), mark, question.attributes.length)
-            if (reply.status === 'ended') giveUp('ended')
-            else settle(() => resolve(reply))
-          },
-          line(line) {
-            // Its error message is not used: a cold evaluation reports it properly.
-            failing ||= line.startsWith('error')
-            if (failing || banner.test(line)) return
-            try {
-              onLine?.(line)
-            } catch (error) {
-              void end()
-              settle(() => reject(error))
-            }
-          },
-          ended: () => settle(() => resolve({ status: 'ended' })),
-        }
-        if (exited) current.ended()
-        else child.stdin.write(linesOfRequest(mark, { ...question, guarded: true }))
-      })
+    request,
+    async ask(question, options) {
+      const reply = await request({ ...question, guarded: true }, options)
+      if (reply.status !== 'answered') return reply
+      try {
+        const answers = parseAnswer(reply.text)
+        if (answers.length === question.attributes.length) return { status: 'answered', answers }
+      } catch {
+        // an unreadable answer is discarded; a cold evaluation follows
+      }
+      await end()
+      return { status: 'ended' }
     },
   }
 }
+
+const noBuilds = ['--option', 'allow-import-from-derivation', 'false']
 
 const none: ScratchStore = { options: configuredStore, remove: async () => {} }
 
 const banner = /^(Welcome to )?Nix \d|^Type :\? for help|^$/
 
-function read(output: string, mark: string, expected: number): EvaluatorReply {
+function read(output: string, mark: string): TextReply {
   try {
     const text = answerIn(output, mark)
-    if (text === undefined) return { status: 'failed' }
-    const answers = parseAnswer(text)
-    return answers.length === expected ? { status: 'answered', answers } : { status: 'ended' }
+    return text === undefined ? { status: 'failed' } : { status: 'answered', text }
   } catch {
-    return { status: 'ended' } // unreadable output is discarded; a cold evaluation follows
+    return { status: 'ended' } // unreadable output
   }
 }

@@ -233,7 +233,7 @@ export function createSlots(options: SlotOptions): Slots {
 }
 
 /** Creates a home folder in which `nix repl` can keep no history. Without a writable folder, Nix 2.8 does not start. */
-async function makeHome(home: string): Promise<boolean> {
+export async function makeHome(home: string): Promise<boolean> {
   const history = join(home, 'nix', 'repl-history')
   try {
     await mkdir(join(home, 'nix'), { recursive: true })

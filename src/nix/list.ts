@@ -1,14 +1,10 @@
 import { z } from 'zod'
-import { NixeryError } from '../errors.ts'
 import type { License } from '../image/license.ts'
 import { oneLine } from '../text/plain.ts'
-import { identityFor, type LookUp } from './evaluate.ts'
+import type { LookUp } from './evaluate.ts'
 import { licenseForm } from './evaluate-answer.ts'
-import { evaluateExpression } from './expressions.ts'
-import { messageOf } from './message.ts'
-import { run, type Failed, type RunOptions } from './process.ts'
-import { optionsOf } from './restriction.ts'
-import { configuredStore, type StoreOptions } from './scratch-store.ts'
+import { openLister, type Lister, type ListerPlaces, type Part } from './lister.ts'
+import type { RunOptions } from './process.ts'
 
 /** A package of a package set, and its version. */
 export type ListedVersion = {
@@ -19,7 +15,7 @@ export type ListedVersion = {
 
 export type VersionList = {
   readonly versions: readonly ListedVersion[]
-  /** Names of the package set that abort the evaluation, with everything below them. */
+  /** Attribute paths that cannot be evaluated, each with everything below it. */
   readonly failed: readonly string[]
 }
 
@@ -48,11 +44,15 @@ export type Details = {
 }
 
 const text = z.string().nullish()
-const names = z.array(z.string())
-const versions = z.array(z.object({ path: z.array(z.string()), version: z.string() }))
+const pathForm = z.array(z.string())
+const listing = z.object({
+  listed: z.unknown(),
+  sets: z.array(z.object({ path: pathForm, names: z.array(z.string()) })),
+})
+const versions = z.array(z.object({ path: pathForm, version: z.string() }))
 const packages = z.array(
   z.object({
-    path: z.array(z.string()),
+    path: pathForm,
     version: z.string(),
     pname: z.string(),
     description: text,
@@ -63,94 +63,71 @@ const packages = z.array(
   }),
 )
 
-// After this many failed evaluations of parts of a package set, the rest counts as failed.
-const mostFailures = 250
-// The number of names for one process if details are requested, which need more memory than versions alone, and after a
-// failure, so that not all other names are evaluated again.
-const perPart = 1_500
+// After this many processes that ended while they evaluated a part, what is left counts as failed.
+const mostEnded = 250
 
 /**
  * Lists the versions of all packages of a package set, without instantiating or building anything. Nix catches most
- * failures of packages. If a package aborts the evaluation, its name is omitted, and the others are evaluated again.
- * `options.timeout` and `options.memory` apply to each evaluation.
+ * failures of packages. A name that fails in another way (`abort`, infinite recursion, a missing file) or needs too much
+ * time or memory is omitted; if only the meta of a package does, the package is listed without it. `options.timeout` and
+ * `options.memory` apply to each part of the package set.
  * @param details lists the packages with details: part by part, and not in the result
- * @param store options for another store than the configured one
  * @throws SOURCE_INVALID if the set does not evaluate, CANCELLED
  */
 export async function listVersions(
   set: Omit<LookUp, 'attributes'>,
   options: RunOptions,
+  places: ListerPlaces,
   details?: Details,
-  store: StoreOptions = configuredStore,
 ): Promise<VersionList> {
   const limits = details && { memory: details.memory, timeout: details.timeout, lowPriority: true }
-  const ask = async (list: readonly string[] | null): Promise<{ readonly listed: unknown } | Failed> => {
-    const listRequest = { attributes: [], guarded: true, list, ...(details && { details: true }) }
-    const request = JSON.stringify({ ...identityFor(set), ...listRequest })
-    const result = await run(
-      'nix-instantiate',
-      [
-        '--eval',
-        '--strict',
-        '--json',
-        '--read-write-mode',
-        ...store.evaluation,
-        ...optionsOf(set),
-        ...noBuilds,
-        '--expr',
-        evaluateExpression,
-        '--argstr',
-        'request',
-        request,
-      ],
-      { ...options, ...limits },
-    )
-    return result.ok ? { listed: JSON.parse(result.stdout) as unknown } : result
+  const lister = await openLister(set, details !== undefined, { ...options, ...limits }, places)
+  try {
+    return await listAll(lister, details)
+  } finally {
+    await lister.end()
   }
-  const top = await ask(null)
-  if (!('listed' in top)) {
-    throw new NixeryError('SOURCE_INVALID', `the package set does not evaluate:\n${messageOf(top.lines)}`)
-  }
-  const all = names.parse(top.listed).filter((name) => details?.skip(name) !== true)
+}
+
+async function listAll(lister: Lister, details?: Details): Promise<VersionList> {
+  const all = lister.names.filter((name) => details?.skip(name) !== true)
   const found: ListedVersion[] = []
   const failed: string[] = []
-  const parts = details ? divided(all, perPart).reverse() : [all]
-  let [failures, done] = [0, 0]
+  const parts = partsOf({ path: [], names: all }, lister.perPart)
+  const fail = ({ path, names }: Part) => failed.push(...names.map((name) => [...path, name].join('.')))
+  let ended = 0
+  // Names of the package set itself: of those in its sets, the number is not known before.
+  let done = 0
   for (let part = parts.pop(); part; part = parts.pop()) {
-    const answer = failures < mostFailures ? await ask(part) : undefined
-    if (answer && 'listed' in answer) {
-      done += part.length
-      if (details) await details.onPart(packagesOf(answer.listed), done, all.length)
-      else {
-        for (const { path, version } of versions.parse(answer.listed)) {
-          found.push({ attribute: path.join('.'), version: oneLine(version, 200) })
-        }
-      }
-    } else if (!answer || part.length === 1) {
-      failed.push(...part)
-      done += part.length
-    } else {
-      failures += 1
-      parts.push(...without(part, placeOf(answer, part.length)).reverse())
+    const { path, names, meta = true } = part
+    if (ended >= mostEnded) {
+      fail(part)
+      continue
+    }
+    const reply = await lister.list(part)
+    if (reply.status === 'listed') {
+      if (path.length === 0) done += names.length
+      const { listed, sets } = listing.parse(reply.answer)
+      for (const inner of sets) parts.push(...partsOf(inner, lister.perPart))
+      if (details) await details.onPart(packagesOf(listed), done, all.length)
+      else for (const each of versions.parse(listed)) found.push(versionOf(each))
+      continue
+    }
+    if (reply.hasEnded) ended += 1
+    const place = reply.place ?? names.length >> 1
+    const only = { ...part, names: names.slice(place, place + 1) }
+    const others = [names.slice(place + 1), names.slice(0, place)].filter(({ length }) => length > 0)
+    parts.push(...others.map((rest) => ({ ...part, names: rest })))
+    const isAtFault = names.length === 1 || (reply.place !== undefined && reply.isCertain)
+    if (!isAtFault) parts.push(only)
+    else if (details && meta) parts.push({ ...only, meta: false })
+    else {
+      fail(only)
+      if (path.length === 0) done += 1
     }
   }
   return { versions: found, failed }
 }
-
-/** The position of the name that aborted an evaluation, in the evaluated list. */
-function placeOf({ lines }: Failed, length: number): number {
-  const last = lines.findLast((line) => line.startsWith(traced))
-  const place = Number(last?.slice(traced.length))
-  // Undefined for processes that were killed from outside.
-  return Number.isInteger(place) && place < length ? place : length >> 1
-}
-
-/** Splits a list in which a name aborts the evaluation: that name alone, and the others. */
-const without = (part: readonly string[], place: number): (readonly string[])[] => [
-  ...divided(part.slice(0, place), perPart),
-  part.slice(place, place + 1),
-  ...divided(part.slice(place + 1), perPart),
-]
 
 const packagesOf = (listed: unknown): ListedPackage[] =>
   packages.parse(listed).flatMap(({ path, version, available, pname, description, program, ...rest }) => {
@@ -168,13 +145,13 @@ const packagesOf = (listed: unknown): ListedPackage[] =>
     }
   })
 
-function divided<T>(items: readonly T[], size: number): (readonly T[])[] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
-    items.slice(index * size, (index + 1) * size),
-  )
+function versionOf({ path, version }: z.infer<typeof versions>[number]): ListedVersion {
+  return { attribute: path.join('.'), version: oneLine(version, 200) }
 }
 
-// What `lookup.nix` prints before it evaluates a name.
-const traced = 'trace: nixery-place '
-
-const noBuilds = ['--option', 'allow-import-from-derivation', 'false']
+/** Divides a part; the last one is the first to be listed. */
+const partsOf = ({ path, names }: Part, size: number): Part[] =>
+  Array.from({ length: Math.ceil(names.length / size) }, (_, index) => ({
+    path,
+    names: names.slice(index * size, (index + 1) * size),
+  })).reverse()

@@ -258,7 +258,7 @@ let
     orElse [ ] (deepSeq found found);
   detailsOf = value:
     let
-      meta = metaOf value;
+      meta = if request.meta or true then metaOf value else { };
       text = name: let said = fieldOf meta name; in if isString said then plain said else null;
       homepage = fieldOf meta "homepage";
       pname = orElse null (value.pname or null);
@@ -271,16 +271,25 @@ let
       license = licenseOf 0 (fieldOf meta "license");
       available = fieldOf meta "available" != false;
     };
-  membersOf = depth: path: value:
-    let names = orElse [ ] (if isAttrs value && !(isDerivation value) && value.recurseForDerivations or false == true then attrNames value else [ ]); in
-    if depth == 0 then [ ] else builtins.concatLists (map (name: versionsAt depth (path ++ [ name ]) (getAttr name value)) names);
-  versionsAt = depth: path: value: versionOf path value ++ membersOf (depth - 1) path value;
-  # The place of each name goes to standard error before the name is evaluated: the last one tells which name ended an
-  # evaluation (list.ts).
-  listed = names:
-    let at = place: let name = elemAt names place; in
-      builtins.trace "nixery-place ${toString place}" (if hasAttr name set then versionsAt 3 [ name ] (getAttr name set) else [ ]);
-    in builtins.concatLists (genList at (length names));
+  # A name, with the names of its members if it is such a set. Both are evaluated here, after the trace that tells which
+  # name is evaluated (list.ts).
+  nameAt = path: value:
+    let
+      isSet = length path < 3 && isAttrs value && !(isDerivation value) && value.recurseForDerivations or false == true;
+      found = {
+        listed = versionOf path value;
+        sets = orElse [ ] (if isSet then [ { inherit path; names = attrNames value; } ] else [ ]);
+      };
+    in
+    deepSeq found found;
+  listed = { path, names }:
+    let
+      holder = builtins.foldl' (value: name: getAttr name value) set path;
+      at = place: let name = elemAt names place; in
+        builtins.trace "nixery-place ${toString place}" (if hasAttr name holder then nameAt (path ++ [ name ]) (getAttr name holder) else { listed = [ ]; sets = [ ]; });
+      found = genList at (length names);
+    in
+    { listed = concatMap ({ listed, ... }: listed) found; sets = concatMap ({ sets, ... }: sets) found; };
 in
 if request ? list then seq set (if request.list == null then topNames else listed request.list)
 else if request ? image then imageAnswer request.image

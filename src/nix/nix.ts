@@ -158,9 +158,7 @@ export function createNix(options: NixOptions): Nix {
     },
     async listVersions(set, watch, details) {
       const { given, restriction } = await evaluationOf(set, watch)
-      return scratch.with(set, (store) =>
-        listVersions({ ...set, ...restriction }, { ...given, memory }, details, store),
-      )
+      return listVersions({ ...set, ...restriction }, { ...given, memory }, { home, scratch }, details)
     },
     async evaluateImage(lookUp, watch) {
       const { restriction, given } = await evaluationOf(lookUp, watch)

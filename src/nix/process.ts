@@ -45,7 +45,8 @@ export type Failed = {
 
 const keptLines = 200
 
-function giveWay(pid: number): void {
+/** Gives a process the lowest CPU priority. */
+export function giveWay(pid: number): void {
   try {
     setPriority(pid, constants.priority.PRIORITY_LOW)
   } catch {
