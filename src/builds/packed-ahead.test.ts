@@ -8,13 +8,12 @@ import { createAhead } from '../contents/cache/ahead.ts'
 import { createBudget } from '../contents/cache/budget.ts'
 import { factsOf } from '../contents/cache/cached.ts'
 import type { InCache } from '../contents/cache/caches.ts'
-import { fetchNar, type CacheRoom } from '../contents/cache/fetch.ts'
+import { createDownloads, fetchNar, type CacheRoom } from '../contents/cache/fetch.ts'
 import { inCache, pathOf } from '../contents/cache/testing.ts'
 import { BadPath } from '../contents/cache/trouble.ts'
 import { openCompressor } from '../layers/compressor.ts'
 import { createPacker, type Packer } from '../layers/pack.ts'
 import { dir, file, link, type Tree } from '../layers/testing.ts'
-import { createLimiter } from '../queue/limiter.ts'
 import { memberKey } from './layers.ts'
 import { openMembers } from './members.ts'
 import { createPackedAhead } from './packed-ahead.ts'
@@ -43,7 +42,7 @@ function open(budgetAhead = 1e8, lie?: (nar: Buffer) => Buffer) {
     spoolDirectory,
     budget: createBudget(1e8),
     budgetAhead: createBudget(budgetAhead),
-    downloads: createLimiter(4),
+    downloads: createDownloads(),
     inThreads: new Set(),
     ahead: new Set(),
   }

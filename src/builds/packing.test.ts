@@ -7,12 +7,12 @@ import type { KnownLayer } from '../catalog/catalog.ts'
 import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import { createBudget } from '../contents/cache/budget.ts'
 import { cacheContents, factsOf } from '../contents/cache/cached.ts'
+import { createDownloads } from '../contents/cache/fetch.ts'
 import { inCache, pathOf } from '../contents/cache/testing.ts'
 import { openCompressor } from '../layers/compressor.ts'
 import { createPacker, type Packer } from '../layers/pack.ts'
 import { dir, file } from '../layers/testing.ts'
 import { urgencies } from '../queue/demand.ts'
-import { createLimiter } from '../queue/limiter.ts'
 import type { Blobs } from './blobs.ts'
 import { memberKey, type LayerSpec } from './layers.ts'
 import { packLayers } from './packing.ts'
@@ -37,7 +37,7 @@ describe('packing layers from a binary cache', () => {
       spoolDirectory,
       budget: createBudget(1e8),
       budgetAhead: createBudget(1e8),
-      downloads: createLimiter(1),
+      downloads: createDownloads(),
       inThreads: new Set<never>(),
       ahead: new Set<string>(),
     }

@@ -6,10 +6,9 @@ import { after, before, describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { hasCode } from '../../errors.ts'
 import { file } from '../../layers/testing.ts'
-import { createLimiter } from '../../queue/limiter.ts'
 import { createAhead } from './ahead.ts'
 import { createBudget } from './budget.ts'
-import { downloadsAtOnce, type CacheRoom } from './fetch.ts'
+import { createDownloads, downloadsAtOnce, type CacheRoom } from './fetch.ts'
 import { inCache, pathOf } from './testing.ts'
 import { CacheTrouble } from './trouble.ts'
 
@@ -23,7 +22,7 @@ const roomWith = (budgetAhead: number): CacheRoom => ({
   spoolDirectory,
   budget: createBudget(1e6),
   budgetAhead: createBudget(budgetAhead),
-  downloads: createLimiter(4),
+  downloads: createDownloads(),
   inThreads: new Set(),
   ahead: new Set(),
 })
@@ -95,36 +94,44 @@ describe('downloads in advance', () => {
     assert.deepEqual([files(), [...room.ahead]], [[], []])
   })
 
-  it('start with the largest, a few at a time, until they are stopped', async () => {
+  it('start with the largest, a few of each size at a time, until they are stopped', async () => {
     const order: string[] = []
-    const answers: (() => void)[] = []
-    const pathInCache = (name: string, size: number) =>
-      inCache(pathOf(name), file(name.padEnd(size)), (nar) => {
+    const answers = new Map<string, () => void>()
+    const room = roomWith(1e8)
+    const ahead = createAhead(room, { onBytes() {}, onDownloaded() {} }, {})
+    const begin = (name: string, size: number) => {
+      const [, found] = inCache(pathOf(name), file(name.padEnd(size)), (nar) => {
         order.push(name)
         const { promise, resolve } = Promise.withResolvers<Buffer>()
-        answers.push(() => resolve(nar))
+        answers.set(name, () => resolve(nar))
         return promise
-      })[1]
-    const room = { ...roomWith(1e6), downloads: createLimiter(downloadsAtOnce) }
-    const ahead = createAhead(room, { onBytes() {}, onDownloaded() {} }, {})
-    for (let index = 0; index < downloadsAtOnce; index++) ahead.begin(pathInCache(`${index}`, 1))
-    for (const [name, size] of Object.entries({ small: 10, large: 3000, middle: 200, last: 5 }))
-      ahead.begin(pathInCache(name, size))
+      })
+      ahead.begin(found)
+    }
     const until = async (count: number) => {
       while (order.length < count) await setImmediate()
       for (let turn = 0; turn < 20; turn++) await setImmediate()
       assert.equal(order.length, count)
     }
-    await until(downloadsAtOnce)
-    for (const [index, name] of ['large', 'middle'].entries()) {
-      answers[index]?.()
-      await until(downloadsAtOnce + index + 1)
-      assert.equal(order.at(-1), name)
+    const [small, large] = [downloadsAtOnce.small, downloadsAtOnce.large]
+    const all = small + large
+    for (let index = 0; index < large + 1; index++) begin(`large ${index}`, 2e6)
+    for (let index = 0; index < small; index++) begin(`small ${index}`, 1)
+    for (const [name, size] of Object.entries({ first: 10, third: 100, second: 3000 })) begin(name, size)
+    await until(all)
+    for (const [index, [ended, next]] of [
+      ['small 0', 'second'],
+      ['small 1', 'third'],
+      ['large 0', `large ${large}`],
+    ].entries()) {
+      answers.get(ended ?? '')?.()
+      await until(all + index + 1)
+      assert.equal(order.at(-1), next)
     }
     ahead.stop()
-    for (const answer of answers) answer()
-    assert.equal(ahead.take(pathOf('small'), {}), undefined)
+    for (const answer of answers.values()) answer()
+    assert.equal(ahead.take(pathOf('first'), {}), undefined)
     await ahead.close()
-    assert.deepEqual([order.length, files(), [...room.ahead]], [downloadsAtOnce + 2, [], []])
+    assert.deepEqual([order.length, files(), [...room.ahead]], [all + 3, [], []])
   })
 })

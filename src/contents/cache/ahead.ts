@@ -5,9 +5,11 @@ import {
   downloadsAtOnce,
   fetchNar,
   holding,
+  laneOf,
   spooledSize,
   type CacheRoom,
   type DownloadListener,
+  type Downloads,
   type SpooledNar,
 } from './fetch.ts'
 
@@ -16,7 +18,7 @@ import {
  * being requested, because a closure takes as many round trips as its references are deep.
  */
 export type Ahead = {
-  /** Downloads a path if there is room and no download of it has started: a few at a time, the largest first. */
+  /** Downloads a path if there is room and no download of it has started: a few at a time of each size, the largest first. */
   begin(found: InCache): void
   /**
    * Takes over a started download, once: from then on it belongs to the caller, and ends with the caller's signal.
@@ -34,7 +36,7 @@ export type AheadOptions = Pick<PartialDemand, 'urgency'> & {
   readonly onCome?: (found: InCache) => void
 }
 
-/** The maximum number of paths waiting to be downloaded ahead; further ones are downloaded when they are needed. */
+/** The maximum number of paths of each size waiting to be downloaded ahead; further ones are downloaded when they are needed. */
 const mostWaiting = 1000
 
 /** Removes the largest of some paths, and returns it. */
@@ -51,16 +53,16 @@ export function createAhead(
   listener: DownloadListener,
   { urgency, onCome }: AheadOptions,
 ): Ahead {
-  const waiting = new Set<InCache>()
+  const waiting = { small: new Set<InCache>(), large: new Set<InCache>() }
   const started = new Map<
     StorePath,
     { readonly held: Promise<SpooledNar>; readonly ending: AbortController }
   >()
-  let running = 0
+  const running = { small: 0, large: 0 }
   let isOver = false
 
   /** Returns whether the download was started. */
-  const download = (found: InCache): boolean => {
+  const download = (found: InCache, lane: keyof Downloads): boolean => {
     const { storePath, narHash } = found.narinfo
     if (started.has(storePath) || room.ahead.has(narHash)) return false
     // From a separate budget: if these downloads waited for space of others, or others for theirs, there could be a
@@ -68,7 +70,7 @@ export function createAhead(
     const giveBack = room.budgetAhead.takeNow(spooledSize(found, room))
     if (!giveBack) return false
     room.ahead.add(narHash)
-    running += 1
+    running[lane] += 1
     const over = () => {
       room.ahead.delete(narHash)
       giveBack()
@@ -84,8 +86,8 @@ export function createAhead(
         },
       )
       .finally(() => {
-        running -= 1
-        next()
+        running[lane] -= 1
+        next(lane)
       })
     held.then(
       () => onCome?.(found),
@@ -94,24 +96,25 @@ export function createAhead(
     started.set(storePath, { held, ending })
     return true
   }
-  const next = () => {
-    for (let free = isOver ? 0 : downloadsAtOnce - running; free > 0;) {
-      const found = takeLargest(waiting)
+  const next = (lane: keyof Downloads) => {
+    for (let free = isOver ? 0 : downloadsAtOnce[lane] - running[lane]; free > 0;) {
+      const found = takeLargest(waiting[lane])
       if (!found) return
-      if (download(found)) free -= 1
+      if (download(found, lane)) free -= 1
     }
   }
   const stop = () => {
     isOver = true
-    waiting.clear()
+    for (const set of Object.values(waiting)) set.clear()
   }
 
   return {
     stop,
     begin(found) {
-      if (isOver || waiting.size >= mostWaiting) return
-      waiting.add(found)
-      next()
+      const lane = laneOf(found, room)
+      if (isOver || waiting[lane].size >= mostWaiting) return
+      waiting[lane].add(found)
+      next(lane)
     },
     take(path, { signal }) {
       const found = started.get(path)

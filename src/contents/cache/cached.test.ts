@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { StorePath } from '../../image/store-path.ts'
 import { dir, file, type Tree } from '../../layers/testing.ts'
-import { createLimiter } from '../../queue/limiter.ts'
 import { tarBlocks } from '../../layers/archive.ts'
 import { describeListings } from '../conformance.ts'
 import type { PathSource } from '../contents.ts'
@@ -13,6 +12,7 @@ import { parseListing, recordListing } from '../listing.ts'
 import { openReading, type ReadPath } from '../source.ts'
 import { createBudget } from './budget.ts'
 import { cacheContents, type CachedOptions } from './cached.ts'
+import { createDownloads } from './fetch.ts'
 import type { InCache } from './caches.ts'
 import { entriesOf, inCache, narOf, pathOf } from './testing.ts'
 import { CacheTrouble } from './trouble.ts'
@@ -40,7 +40,7 @@ function contentsOf(paths: readonly [StorePath, InCache][], options: Partial<Cac
     budget: createBudget(1e6),
     budgetAhead: createBudget(1e6),
     ahead: new Set<string>(),
-    downloads: createLimiter(2),
+    downloads: createDownloads(),
     inThreads: new Set(['xz'] as const),
   }
   return cacheContents(new Map(paths), room, {

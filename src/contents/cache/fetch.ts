@@ -3,14 +3,20 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { StorePath } from '../../image/store-path.ts'
 import type { PartialDemand } from '../../queue/demand.ts'
-import type { Limiter } from '../../queue/limiter.ts'
+import { createLimiter, type Limiter } from '../../queue/limiter.ts'
 import type { NarSource } from '../contents.ts'
 import type { Budget } from './budget.ts'
 import type { InCache } from './caches.ts'
 import { download, isAmong, largestFile, type DownloadOptions } from './download.ts'
 
-/** Downloads at once, over all caches; narinfos are not counted. */
-export const downloadsAtOnce = 8
+/**
+ * Downloads at once by size, over all caches; narinfos are not counted. Small files wait for round trips, so many are
+ * downloaded at once. Large ones share the bandwidth: the fewer there are, the earlier the first can be packed.
+ */
+export const downloadsAtOnce = { small: 12, large: 4 } as const
+
+/** The size of a large file in bytes. */
+const largeFrom = 1024 * 1024
 
 /** What the contents of all caches share. */
 export type CacheRoom = {
@@ -20,13 +26,25 @@ export type CacheRoom = {
   readonly budget: Budget
   /** The additional limit in bytes for NARs that are downloaded in advance; see `createAhead`. */
   readonly budgetAhead: Budget
-  /** The maximum number of concurrent downloads from all caches. */
-  readonly downloads: Limiter
+  /** Limit the concurrent downloads from all caches; see `createDownloads`. */
+  readonly downloads: Downloads
   /** Compressions that packing threads expand; other files are expanded during the download. */
   readonly inThreads: DownloadOptions['inThreads']
   /** Paths that are downloaded in advance, by the hash of their NAR. */
   readonly ahead: Set<string>
 }
+
+/** A limiter for each size of files. */
+export type Downloads = Readonly<Record<keyof typeof downloadsAtOnce, Limiter>>
+
+export const createDownloads = (): Downloads => ({
+  small: createLimiter(downloadsAtOnce.small),
+  large: createLimiter(downloadsAtOnce.large),
+})
+
+/** The limiter of a file. */
+export const laneOf = (found: InCache, room: Pick<CacheRoom, 'inThreads'>): keyof Downloads =>
+  spooledSize(found, room) < largeFrom ? 'small' : 'large'
 
 /** A downloaded NAR. */
 export type Downloaded = {
@@ -54,7 +72,7 @@ export function fetchNar(
   { onBytes, onDownloaded }: DownloadListener,
   demand: PartialDemand,
 ): Promise<NarSource> {
-  return downloads.run(async () => {
+  return downloads[laneOf(found, { inThreads })].run(async () => {
     const started = performance.now()
     let bytes = 0
     const source = await download(found, join(spoolDirectory, randomUUID()), {

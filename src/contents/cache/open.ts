@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { createHttpClient } from '../../net/http-client.ts'
-import { createLimiter } from '../../queue/limiter.ts'
 import { parseCacheAddress } from './address.ts'
 import { createBudget } from './budget.ts'
 import { openCache, type Cache } from './cache.ts'
-import { downloadsAtOnce, type CacheRoom } from './fetch.ts'
+import { createDownloads, type CacheRoom } from './fetch.ts'
 import { createCaches, type Caches } from './caches.ts'
 import { createFileCache, type CacheFiles } from './file-cache.ts'
 import { largestNetrc, parseNetrc } from './netrc.ts'
@@ -103,7 +102,7 @@ export async function openRoom({
     budget: createBudget(spoolSize - forAhead),
     budgetAhead: createBudget(forAhead),
     ahead: new Set(),
-    downloads: createLimiter(downloadsAtOnce),
+    downloads: createDownloads(),
     inThreads: new Set((await openThreadDecoders()).keys()),
   }
 }
