@@ -5,7 +5,7 @@ import type { Blobs } from './builds/blobs.ts'
 import type { WorkerStatus } from './builds/builds.ts'
 import type { BuildListener } from './builds/events.ts'
 import type { LocalBuilds } from './builds/local-builds.ts'
-import { createPulls } from './builds/pull-counter.ts'
+import { createPulls, ignoredTags } from './builds/pull-counter.ts'
 import { createRecent } from './builds/recent.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import type { Config } from './config.ts'
@@ -106,7 +106,12 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
   const log = openEventLog(db, listener)
   const { onBuild } = deps
   if (onBuild) log.follow(onBuild)
-  const pulls = createPulls(catalog, uses, pullInterval)
+  const pulls = createPulls(
+    catalog,
+    uses,
+    pullInterval,
+    config.NIXERY_TAGS === 'any' ? ignoredTags() : undefined,
+  )
   const builds = createSharedBuilds({
     table,
     ask,

@@ -8,7 +8,7 @@ import type { BuildListener } from './builds/events.ts'
 import type { CacheOrigin } from './builds/from-caches.ts'
 import { createBackgroundWork } from './builds/background-work.ts'
 import { createLocalBuilds, type LocalBuilds } from './builds/local-builds.ts'
-import { createPulls, type Pulls } from './builds/pull-counter.ts'
+import { createPulls, ignoredTags, type Pulls } from './builds/pull-counter.ts'
 import type { Resolver } from './builds/resolve.ts'
 import { settingNames, type Config } from './config.ts'
 import { restrictionOf, withoutEffect } from './evaluation.ts'
@@ -163,7 +163,12 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     labels,
     parse: (name) => parseImageName(name, undefined, vocabularyOf(config)),
   })
-  const pulls = createPulls(catalog, state.uses, 2_000)
+  const pulls = createPulls(
+    catalog,
+    state.uses,
+    2_000,
+    config.NIXERY_TAGS === 'any' ? ignoredTags() : undefined,
+  )
   const builds = createLocalBuilds({
     sets,
     recipes,

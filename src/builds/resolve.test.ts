@@ -8,6 +8,7 @@ import type { LookUp } from '../nix/evaluate.ts'
 import { openBench, type Bench } from '../nix/testing.ts'
 import { nameFilter } from '../packages/policy.ts'
 import { builtInBook } from '../recipes/testing.ts'
+import { createAllowance } from '../queue/allowance.ts'
 import { createPassingFailures } from './passing.ts'
 import { createResolver } from './resolve.ts'
 
@@ -38,7 +39,12 @@ before(async () => {
 after(() => bench.close())
 
 /** A resolver that remembers temporary failures forever, and records its requests to Nix. */
-async function resolverOver(catalog: Catalog, deny: string[] = [], allow: string[] = []) {
+async function resolverOver(
+  catalog: Catalog,
+  deny: string[] = [],
+  allow: string[] = [],
+  failures = createAllowance(1_000, 0),
+) {
   const lookUps: LookUp[] = []
   const evaluate: Bench['nix']['evaluate'] = (lookUp, watch) => {
     lookUps.push(lookUp)
@@ -54,6 +60,7 @@ async function resolverOver(catalog: Catalog, deny: string[] = [], allow: string
     warn: () => {},
     later: (work) => pending.push(work),
     passing: createPassingFailures({ usual: 3600, costly: 3600 }),
+    failures,
   })
   const pinned = { set: { folder }, revision: bench.unique, unchanged: () => Promise.resolve(true) }
   return {
@@ -89,6 +96,25 @@ describe('the resolver', () => {
     assert.deepEqual(second.lookUps, [])
     assert.equal(await second.resolve('passing'), 'PACKAGE_INVALID')
     assert.equal(second.lookUps.length, 1)
+    await catalog.close()
+  })
+
+  it('stores only so many failures of names that clients made up, but those of meta-packages', async () => {
+    const catalog = await openSqliteCatalog(':memory:')
+    const first = await resolverOver(catalog, [], [], createAllowance(3, 0))
+    const unknown = Array.from({ length: 30 }, (_, index) => `x${index}`).join('/')
+    assert.equal(await first.resolve(unknown), 'PACKAGE_UNKNOWN')
+    assert.equal(await first.resolve('throws'), 'PACKAGE_INVALID')
+    await first.resolve('shell/good')
+    const { length } = first.lookUps
+    for (const name of [unknown, 'throws', 'shell/good']) await first.resolve(name)
+    assert.equal(first.lookUps.length, length, 'in memory')
+
+    const second = await resolverOver(catalog)
+    for (const name of [unknown, 'throws', 'good', 'shell/good']) await second.resolve(name)
+    const names = second.lookUps.flatMap(({ attributes }) => attributes.map((parts) => parts[0]?.[0]))
+    assert.equal(names.length, 28, '27 made-up names and the one that throws')
+    assert.ok(!names.includes('shell') && !names.includes('bash'))
     await catalog.close()
   })
 

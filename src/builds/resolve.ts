@@ -18,6 +18,7 @@ import {
   type Resolution,
 } from '../packages/resolution.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
+import { createAllowance, type Allowance } from '../queue/allowance.ts'
 import type { PartialDemand } from '../queue/demand.ts'
 import { decideWords, isPackage, packagesOf } from '../packages/image-packages.ts'
 import type { RecipeBook } from '../recipes/book.ts'
@@ -46,6 +47,8 @@ export type ResolverDeps = {
   readonly hints?: Hints | undefined
   /** Failures remembered for a short time; by default for the usual one. */
   readonly passing?: PassingFailures
+  /** How many failures may be stored, half a kilobyte each: clients can make up 30 names in a request. */
+  readonly failures?: Allowance
 }
 
 export type Resolver = {
@@ -53,7 +56,7 @@ export type Resolver = {
    * Resolves the names of an image to outputs of packages, in the image's order, and decides which of its leading words are
    * recipes: those without a package of that name in the set. Only names that are unknown in this revision are evaluated;
    * the results are stored unless the package set has changed in the meantime. So are failures: those of the package for as
-   * long as the revision is served, others for some seconds.
+   * long as the revision is served, others, and those of too many names, for some seconds.
    * @param options.again evaluates all names, because Nix has to build them and does not have their derivations
    * @throws PACKAGE_UNKNOWN, PACKAGE_INVALID, PACKAGE_DENIED, SOURCE_INVALID, EVALUATION_TIMEOUT, NIX_UNAVAILABLE,
    *   CANCELLED
@@ -74,6 +77,9 @@ export type ResolveOptions = PartialDemand & {
   readonly readyOnly?: true
 }
 
+/** `written`: the names that a client wrote and may have made up; failures of others are always stored. */
+type LookUpOptions = ResolveOptions & { readonly written?: ReadonlySet<string> }
+
 export function createResolver({
   catalog,
   nix,
@@ -85,6 +91,7 @@ export function createResolver({
   versions,
   hints,
   passing = createPassingFailures(),
+  failures = createAllowance(1_000, 100),
 }: ResolverDeps): Resolver {
   const findDenied = deniedDerivations({ catalog, nix, policy, names: filter.deniedNames, warn, later })
 
@@ -98,7 +105,7 @@ export function createResolver({
     limited: ReadonlySet<string>,
     { platform }: Pick<ImageRequest, 'platform'>,
     pinned: PinnedSet,
-    { signal, urgency, emit, enter, again = false, readyOnly }: ResolveOptions,
+    { signal, urgency, emit, enter, again = false, readyOnly, written }: LookUpOptions,
     resolutions: Map<string, Resolution>,
   ): Promise<number> {
     const state = stateOf(pinned)
@@ -150,9 +157,11 @@ export function createResolver({
       const resolution = resolutionOf(name, answer, platform, limited.has(name) ? filter : undefined)
       resolutions.set(name, resolution)
       const key = keys.get(name) as ResolutionKey
-      if (answer.status !== 'failed' || answer.lasting) fresh.set(key, resolution)
-      // Lasting ones too: until they are remembered, which may take a while.
-      if (answer.status === 'failed') passing.note(`${key} ${state}`, resolution)
+      const isPassing = answer.status === 'failed' && !answer.lasting
+      const isStored = !isPassing && (answer.status === 'package' || !written?.has(name) || failures.take())
+      if (isStored) fresh.set(key, resolution)
+      // Lasting failures too: until they are stored, which may take a while.
+      if (answer.status !== 'package') passing.note(`${key} ${state}`, resolution)
     }
     const remember = async () => {
       if (!(await pinned.unchanged())) return nix.forget(state)
@@ -199,7 +208,8 @@ export function createResolver({
       // Look up denied words, too: only the package set knows whether they are packages.
       for (const name of limited) if (filter.denies(name)) resolutions.set(name, denied)
       const names = [...new Set([...wanted.flatMap((each) => each.names), ...withoutVersions])]
-      const lookedUp = lookUpAll(names, limited, request, pinned, options, resolutions)
+      const ofClient = { ...options, written: new Set([...request.packages, ...withoutVersions]) }
+      const lookedUp = lookUpAll(names, limited, request, pinned, ofClient, resolutions)
       // If all names are known, the denied derivations are known, too.
       if (options.readyOnly) await lookedUp
       const [isDenied, more] = await Promise.all([findDenied?.(pinned, request.platform), lookedUp])
@@ -215,7 +225,7 @@ export function createResolver({
         const there = new Map<string, Resolution>()
         const [isDeniedThere, count] = await Promise.all([
           findDenied?.(other, request.platform),
-          lookUpAll([name], new Set([name]), request, other, options, there),
+          lookUpAll([name], new Set([name]), request, other, ofClient, there),
         ])
         evaluated += count
         const found = there.get(name)

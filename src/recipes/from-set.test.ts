@@ -13,9 +13,9 @@ describe('the recipes of a package set', () => {
     const nix = {
       evaluateImage: ({ image }: ImageLookUp) => {
         evaluations.push(image)
-        return Promise.resolve(
-          image === undefined ? { names: ['web'] } : { recipe: { packages: ['hello'] }, roots: [] },
-        )
+        if (image === undefined) return Promise.resolve({ names: ['web'] })
+        if (image !== 'web') return Promise.resolve({ missing: true } as const)
+        return Promise.resolve({ recipe: { packages: ['hello'] }, roots: [] })
       },
     }
     const kept = new Map<ResolutionKey, object>()
@@ -63,5 +63,14 @@ describe('the recipes of a package set', () => {
     assert.deepEqual(evaluations, ['web', undefined])
     assert.deepEqual(await restarted.own('web', { ...place, again: true }), own)
     assert.deepEqual(evaluations, ['web', undefined, 'web'])
+    await Promise.all(rest)
+
+    // Nothing is stored for a name that a client made up.
+    const stored = kept.size
+    assert.equal(await restarted.own('made-up', place), undefined)
+    assert.equal(await restarted.own('made-up', place), undefined)
+    await Promise.all(rest)
+    assert.equal(kept.size, stored)
+    assert.deepEqual(evaluations, ['web', undefined, 'web', 'made-up'])
   })
 })

@@ -41,7 +41,8 @@ export function createSetRecipes({ nix, policy, catalog, later }: SetRecipesOpti
     keyOf('resolution', 1, { image: image ?? null, revision, system, policy })
 
   const remember = async (key: ResolutionKey, answer: ImageAnswer, pinned: PinnedSet) => {
-    if ('failed' in answer || !(await pinned.unchanged())) return
+    // Clients can make up any number of names of recipes that do not exist.
+    if ('failed' in answer || 'missing' in answer || !(await pinned.unchanged())) return
     await catalog.rememberResolutions(new Map([[key, answer]]), pinned.revision)
   }
 
