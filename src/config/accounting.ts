@@ -14,7 +14,7 @@ export const accountingSettings = {
   NIXERY_QUOTA_REQUESTS: whole('a number of requests per second', 1, 1_000_000)
     .optional()
     .describe(
-      'requests per second from one anonymous IPv4 address or IPv6 /64 network; further requests get 429; unlimited if not set',
+      'requests per second from one anonymous IPv4 address or IPv6 /64 network, counted by each server alone; further requests get 429; unlimited if not set',
     ),
   NIXERY_QUOTA_BUILDS: whole('a number of builds per hour', 1, 1_000_000)
     .optional()
@@ -23,7 +23,9 @@ export const accountingSettings = {
     ),
   NIXERY_QUOTA_BUILDS_AT_ONCE: whole('a number of builds', 1, 1_000_000)
     .optional()
-    .describe('builds of one anonymous address that may run at the same time; unlimited if not set'),
+    .describe(
+      'builds of one anonymous address that may run at the same time, counted by each server alone; unlimited if not set',
+    ),
   NIXERY_QUOTA_BYTES: size
     .optional()
     .describe('bytes of blobs per day for one anonymous address, such as `50GB`; unlimited if not set'),
