@@ -34,7 +34,7 @@ export function postgresOf(dialect: Dialect): SqlDatabase {
     async readVersion(db) {
       const { rows } = await sql<{
         found: boolean
-      }>`select to_regclass('about') is not null as found`.execute(db)
+      }>`select to_regclass(quote_ident(current_schema()) || '.about') is not null as found`.execute(db)
       if (rows[0]?.found !== true) return 0
       const row = await db.selectFrom('about').select('value').where('key', '=', 'schema').executeTakeFirst()
       return Number(row?.value ?? 0)

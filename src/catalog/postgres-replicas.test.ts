@@ -64,6 +64,15 @@ describe('a catalog in PostgreSQL, shared by replicas', { skip: noPostgres, time
     assert.deepEqual(order, { mixed: true }) // the database itself has a language's collation
   })
 
+  it('is created in the first schema, even if others have tables of the same names', async () => {
+    const url = await server.database()
+    await server.run(url, 'create table about (x int); create schema own')
+    const catalog = await replica(`${url}?options=-c%20search_path%3Down%2Cpublic`)
+    await catalog.rememberImage(testKey('a'), { x: 1 })
+    await catalog.close()
+    assert.deepEqual(await server.run(url, `select count(*)::int as n from own.images`), [{ n: 1 }])
+  })
+
   it('is used by two consecutive versions, while one of them changes the tables', async () => {
     const url = await server.database()
     const old = await replica(url)

@@ -83,6 +83,8 @@ export const sweep = (db: Kysely<unknown>): Promise<void> =>
       )`.execute(db),
     )
     await sql`delete from workers where seen_until < now() - ${interval(periods.keep)}`.execute(db)
+    // Of processes that were killed.
+    await sql`delete from replicas where seen_at < now() - ${interval(periods.keep)}`.execute(db)
   })
 
 /** Repeats a statement that removes at most `most` rows until it removes fewer. */
