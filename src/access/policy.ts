@@ -136,8 +136,8 @@ export function createMay(policy: Policy, contentsOf: ContentsOf = noContents): 
 }
 
 /** Whether a token limited to repositories is valid for a subject. */
-export function isInScope({ repositories }: Identity, subject: Subject): boolean {
-  if (repositories === undefined || subject === 'public') return true
+export function isInScope(repositories: ReadonlySet<string>, subject: Subject): boolean {
+  if (subject === 'public') return true
   if (typeof subject === 'object' && 'imageRequest' in subject && subject.imageRequest) {
     return repositories.has(nameOf(subject.imageRequest))
   }

@@ -77,6 +77,7 @@ export const factsOf = readable(
   }),
 )
 
+/** The row of a path that is used today. */
 export const rowOf = (facts: PathFacts): Insertable<Tables['paths']> => ({
   store_path: facts.storePath,
   nar_hash: facts.narHash,

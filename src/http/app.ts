@@ -56,15 +56,34 @@ export function createApp(deps: AppDeps): App {
     deps.listener(error === undefined ? entry : { ...entry, error })
   }
 
-  const finishLater = async (
+  /** Sends a reply; synchronously if its body is in memory. */
+  const finish = (
     request: HttpRequest,
     outgoing: ServerResponse,
     started: number,
-    pending: RoutedReply | Promise<RoutedReply>,
+    routed: RoutedReply,
+  ): Promise<void> | undefined => {
+    const { kind, reply } = routed
+    if (isStream(reply.body)) return finishStream(request, outgoing, started, routed)
+    try {
+      const { bytes } = sendWhole(outgoing, reply, request)
+      if (kind === 'blob') void deps.quotas?.addBytes(request, bytes)
+      log(request, kind, started, reply.status, bytes, reply.error)
+    } catch (error) {
+      outgoing.destroy() // a bug, possibly after a partial response
+      log(request, kind, started, 500, 0, error)
+    }
+    return undefined
+  }
+
+  const finishStream = async (
+    request: HttpRequest,
+    outgoing: ServerResponse,
+    started: number,
+    { kind, reply: first }: RoutedReply,
   ) => {
-    const { kind, reply: first } = await pending
     // Pipelined requests are answered in order: a reply opens no stream before its turn.
-    if (!outgoing.socket && isStream(first.body)) await turnOf(outgoing)
+    if (!outgoing.socket) await turnOf(outgoing)
     const { reply, opened } = await openBody(deps, request, first)
     try {
       const { bytes, error } = await send(outgoing, reply, request, opened)
@@ -82,17 +101,9 @@ export function createApp(deps: AppDeps): App {
       const started = performance.now()
       deps.onRequest?.(request)
       const routed = invalidReply(deps, request, incoming) ?? respond(deps, request)
-      if (routed instanceof Promise || isStream(routed.reply.body))
-        return finishLater(request, outgoing, started, routed)
-      const { kind, reply } = routed
-      try {
-        const { bytes } = sendWhole(outgoing, reply, request)
-        log(request, kind, started, reply.status, bytes, reply.error)
-      } catch (error) {
-        outgoing.destroy() // a bug, possibly after a partial response
-        log(request, kind, started, 500, 0, error)
-      }
-      return undefined
+      return routed instanceof Promise
+        ? routed.then((later) => finish(request, outgoing, started, later))
+        : finish(request, outgoing, started, routed)
     },
     refuse({ method, path }, failure, status) {
       const id = randomUUID()

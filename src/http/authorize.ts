@@ -108,7 +108,7 @@ function decideNow(
 ): undefined {
   const { identity } = request
   if (audit && identity.how !== 'anonymous') audit({ event: 'login', request })
-  if (!isInScope(identity, subject)) throw scopeNeeded()
+  if (identity.repositories && !isInScope(identity.repositories, subject)) throw scopeNeeded()
   if (may(identity, action, subject)) return
   if (guard && identity.how === 'anonymous') throw loginNeeded()
   throw new NixeryError('ACCESS_DENIED', 'access denied')

@@ -51,8 +51,6 @@ type Thread = {
 
 // Headers and names are many short-lived objects: with Node's default of 16 MB, threads collect garbage more often.
 const youngMegabytes = 64
-/** Layers up to this size are packed before another thread could help. */
-const worthHelp = ({ framing }: PackFormat): number => 2 * framing.block
 
 /** Starts the threads immediately: it takes a tenth of a second, and the first layer should not wait for it. */
 export function createThreads({ engine, format, count, heap, limit }: ThreadOptions): Threads {
@@ -140,7 +138,8 @@ export function createThreads({ engine, format, count, heap, limit }: ThreadOpti
       begin(thread, layer)
     }
     // When a layer can start, all helpers are called back, and those not needed help again.
-    const help = !next() && running().some(({ size }) => size > worthHelp(format))
+    // Layers of up to two blocks are packed before another thread could help.
+    const help = !next() && running().some(({ size }) => size > 2 * format.framing.block)
     control.letHelp(help)
     for (const thread of threads) {
       if (!help || thread.state !== 'nothing') continue

@@ -25,10 +25,7 @@ export function createLimiter(limit: number): Limiter {
       const entry = mostUrgent(queue)
       queue.delete(entry)
       running += 1
-      void entry.start().finally(() => {
-        running -= 1
-        next()
-      })
+      void entry.start()
     }
   }
 
@@ -54,6 +51,9 @@ export function createLimiter(limit: number): Limiter {
               resolve(await task())
             } catch (error) {
               reject(error)
+            } finally {
+              running -= 1
+              next()
             }
           },
         }

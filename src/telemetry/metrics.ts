@@ -24,7 +24,6 @@ export type HitKind = 'image' | 'resolution' | 'layer' | 'member'
 
 /** The counters for requests of one kind and method. */
 type RequestCells = {
-  readonly request: (statusClass: string) => Cell
   /** By the first digit of the status. */
   readonly byClass: (Cell | undefined)[]
   readonly bytes: Cell
@@ -92,11 +91,7 @@ export function createMetrics(version: string, disk?: DiskPlaces): Metrics {
     requestCells.set(kind, ofKind)
     const known = ofKind.get(method)
     if (known) return known
-    const made: RequestCells = {
-      request: (statusClass) => requests.cell([kind, method, statusClass]),
-      byClass: [],
-      bytes: bytes.cell([kind]),
-    }
+    const made: RequestCells = { byClass: [], bytes: bytes.cell([kind]) }
     ofKind.set(method, made)
     return made
   }
@@ -147,9 +142,10 @@ export function createMetrics(version: string, disk?: DiskPlaces): Metrics {
       }
     },
     onRequest({ kind, method, status, bytes: sent }) {
-      const cells = cellsOf(kind, methods.has(method) ? method : 'other')
+      const known = methods.has(method) ? method : 'other'
+      const cells = cellsOf(kind, known)
       const statusClass = Math.floor(status / 100)
-      const cell = (cells.byClass[statusClass] ??= cells.request(`${statusClass}xx`))
+      const cell = (cells.byClass[statusClass] ??= requests.cell([kind, known, `${statusClass}xx`]))
       cell.count += 1
       cells.bytes.count += sent
     },
