@@ -60,15 +60,10 @@ export type Slot = {
 export type Slots = {
   /** The slot for a lookup, or undefined if there is no room for another process. */
   slotFor(lookUp: LookUp, environment: RunOptions['environment']): Slot | undefined
-  /**
-   * Calls `work` when it is this caller's turn. `work` may get the process, which is started if necessary, and is
-   * undefined if it cannot be started.
-   */
-  turn<T>(
-    slot: Slot,
-    demand: PartialDemand,
-    work: (start: () => Promise<EvaluatorProcess | undefined>) => Promise<T>,
-  ): Promise<T>
+  /** Calls `work` when it is this caller's turn. */
+  turn<T>(slot: Slot, demand: PartialDemand, work: () => Promise<T>): Promise<T>
+  /** The process, for the caller whose turn it is. It is started if necessary; undefined if it cannot be started. */
+  processOf(slot: Slot): Promise<EvaluatorProcess | undefined>
   /**
    * Ends idle processes, the least recently used first, until the others use at most so many bytes of memory. Resolves once
    * they have ended.
@@ -142,6 +137,7 @@ export function createSlots(options: SlotOptions): Slots {
   return {
     count,
     outdate,
+    processOf,
     slotFor(lookUp, environment) {
       const { revision } = lookUp
       if (closed || revision === undefined) return undefined
@@ -184,7 +180,7 @@ export function createSlots(options: SlotOptions): Slots {
       return slot.turns.run(async () => {
         slot.turnBegan = performance.now()
         try {
-          return await work(() => processOf(slot))
+          return await work()
         } finally {
           afterUse(slot)
         }

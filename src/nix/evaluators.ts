@@ -91,12 +91,12 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
     let timer = setTimeout(check, patience)
     const signal = given.signal ? AbortSignal.any([given.signal, stuck.signal]) : stuck.signal
     try {
-      return await slots.turn(slot, { ...given, signal }, (start) => {
+      return await slots.turn(slot, { ...given, signal }, () => {
         clearTimeout(timer)
         return withMemory(given, async () => {
           const started = performance.now()
           try {
-            const process = await start()
+            const process = await slots.processOf(slot)
             const answers = process && (await answersOf(process, lookUp, given))
             return { answers, spent: performance.now() - started, process }
           } finally {
