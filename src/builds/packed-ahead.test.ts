@@ -42,6 +42,7 @@ function open(budgetAhead = 1e8, lie?: (nar: Buffer) => Buffer) {
     spoolDirectory,
     budget: createBudget(1e8),
     budgetAhead: createBudget(budgetAhead),
+    memory: createBudget(0),
     downloads: createDownloads(),
     inThreads: new Set(),
     ahead: new Set(),
@@ -94,13 +95,14 @@ describe('paths that are packed before the layers are planned', () => {
     assert.ok(members.ahead.get(keyOf(found)))
     assert.equal(await packed.take(keyOf(found)), undefined)
 
-    const [nar, otherNar] = [{ nar: await fetch(found) }, { nar: await fetch(other) }]
+    const spooled = [await fetch(found), await fetch(other)] as const
+    const [nar, otherNar] = [{ nar: spooled[0].source }, { nar: spooled[1].source }]
     const planned = [await packer.pack([nar, otherNar]), await packer.pack([nar])] as const
     const copied = await packer.pack([{ member }, otherNar])
     assert.deepEqual(factsOfLayer(copied), factsOfLayer(planned[0]))
     assert.equal(member.length, planned[1].spans[0]?.length)
     for (const one of [...planned, copied]) rmSync(one.file)
-    for (const one of [nar, otherNar]) rmSync(one.nar.file)
+    for (const one of spooled) await one.release()
     await members.release()
 
     const again = open()

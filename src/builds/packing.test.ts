@@ -37,6 +37,7 @@ describe('packing layers from a binary cache', () => {
       spoolDirectory,
       budget: createBudget(1e8),
       budgetAhead: createBudget(1e8),
+      memory: createBudget(1e6),
       downloads: createDownloads(),
       inThreads: new Set<never>(),
       ahead: new Set<string>(),

@@ -48,10 +48,11 @@ export type FactsOptions = PartialDemand & { readonly onLine?: (line: string) =>
  */
 export type PathSource = { readonly storePath: StorePath } | { readonly nar: NarSource }
 
-/** A NAR in a local file, which is verified while it is read. */
+/** A NAR, which is verified while it is read. */
 export type NarSource = {
   readonly storePath: StorePath
-  readonly file: string
+  /** A local file, or the bytes of a small one. */
+  readonly content: { readonly file: string } | { readonly bytes: Uint8Array }
   readonly compression: 'none' | 'xz' | 'zstd'
   /** The hash (`sha256-<base64>`) and size in bytes of the NAR. */
   readonly narHash: string

@@ -22,6 +22,7 @@ const roomWith = (budgetAhead: number): CacheRoom => ({
   spoolDirectory,
   budget: createBudget(1e6),
   budgetAhead: createBudget(budgetAhead),
+  memory: createBudget(0),
   downloads: createDownloads(),
   inThreads: new Set(),
   ahead: new Set(),
@@ -46,6 +47,30 @@ describe('downloads in advance', () => {
     await held.release()
     assert.deepEqual(files(), [])
     assert.ok(came.filter((path) => path === b).length <= 1)
+  })
+
+  it('stay in memory if they are small, and there is room', async () => {
+    const [[a, inA], [b, inB]] = [inCache(pathOf('a'), file('a')), inCache(pathOf('b'), file('b'))]
+    const { narSize } = inA.narinfo
+    const room = { ...roomWith(1e6), memory: createBudget(narSize) }
+    const ahead = aheadIn(room)
+    ahead.begin(inA)
+    ahead.begin(inB)
+    const inMemory = await (ahead.take(a, {}) ?? assert.fail())
+    const inFile = await (ahead.take(b, {}) ?? assert.fail())
+    assert.ok('bytes' in inMemory.source.content)
+    assert.ok('file' in inFile.source.content)
+    assert.equal(room.memory.takeNow(1), undefined)
+    await inMemory.release()
+    await inFile.release()
+    assert.ok(room.memory.takeNow(narSize))
+    const [c, large] = inCache(pathOf('c'), file('c'.repeat(300_000)))
+    const wide = aheadIn({ ...roomWith(1e6), memory: createBudget(1e6) })
+    wide.begin(large)
+    const held = await (wide.take(c, {}) ?? assert.fail())
+    assert.ok('file' in held.source.content)
+    await held.release()
+    assert.deepEqual(files(), [])
   })
 
   it('respect the space limit, and skip paths that another image is downloading', async () => {

@@ -4,7 +4,6 @@ import type { InCache } from './caches.ts'
 import {
   downloadsAtOnce,
   fetchNar,
-  holding,
   laneOf,
   spooledSize,
   type CacheRoom,
@@ -79,7 +78,7 @@ export function createAhead(
     const demand = { urgency: urgency ?? (() => urgencies.waiting), signal: ending.signal }
     const held = fetchNar(found, room, listener, demand)
       .then(
-        (source) => holding(source, over),
+        ({ source, release }) => ({ source, release: () => release().finally(over) }),
         (error: unknown) => {
           over()
           throw error

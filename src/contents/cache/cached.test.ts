@@ -40,6 +40,7 @@ function contentsOf(paths: readonly [StorePath, InCache][], options: Partial<Cac
     budget: createBudget(1e6),
     budgetAhead: createBudget(1e6),
     ahead: new Set<string>(),
+    memory: createBudget(0),
     downloads: createDownloads(),
     inThreads: new Set(['xz'] as const),
   }

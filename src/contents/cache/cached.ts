@@ -1,11 +1,10 @@
-import { rm } from 'node:fs/promises'
 import type { PathFacts, StorePath } from '../../image/store-path.ts'
 import type { PartialDemand } from '../../queue/demand.ts'
 import { storePathOf, type Contents, type OpenPaths, type PathSource } from '../contents.ts'
 import { parseListing, type Listing } from '../listing.ts'
 import type { Ahead } from './ahead.ts'
 import type { InCache } from './caches.ts'
-import { fetchNar, holding, spooledSize, type CacheRoom, type DownloadListener } from './fetch.ts'
+import { fetchNar, spooledSize, type CacheRoom, type DownloadListener } from './fetch.ts'
 import { readHead } from './nar-reader.ts'
 
 export type CachedOptions = PartialDemand &
@@ -61,7 +60,7 @@ export function cacheContents(
           const already = started[index]
           if (already) return await already
           await space
-          return holding(await fetchNar(inCache(path), room, options, { ...demand, signal }), () => {})
+          return await fetchNar(inCache(path), room, options, { ...demand, signal })
         } catch (error) {
           ending.abort(error)
           throw error
@@ -112,11 +111,11 @@ export function cacheContents(
   const headOf = async (path: string, most: number): Promise<Buffer> => {
     const storePath = storePathOf(path)
     const whole = { ...room, inThreads: new Set<never>() }
-    const source = await fetchNar(inCache(storePath), whole, options, options)
+    const { source, release } = await fetchNar(inCache(storePath), whole, options, options)
     try {
       return readHead(source, path.slice(1), most)
     } finally {
-      await rm(source.file, { force: true })
+      await release()
     }
   }
 

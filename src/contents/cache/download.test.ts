@@ -43,10 +43,11 @@ describe('a download', () => {
     assert.ok('url' in narinfo && isNarCompression(narinfo.compression))
     const found = { cache, narinfo, compression: narinfo.compression, askedAt: 0 }
     const target = join(spool, 'nar')
-    const source = await download(found, target, { inThreads: new Set(['xz']), onBytes() {} })
-    assert.deepEqual(source, {
+    const to = { inThreads: new Set(['xz'] as const), onBytes() {} }
+    const { content, ...facts } = await download(found, target, to)
+    assert.deepEqual(content, { file: target })
+    assert.deepEqual(facts, {
       storePath: a,
-      file: target,
       compression: 'none',
       narHash: sri(nar),
       narSize: nar.length,
@@ -54,6 +55,8 @@ describe('a download', () => {
     })
     const bytes = readFileSync(target)
     rmSync(target)
+    const { content: inMemory } = await download(found, target, { ...to, inMemory: true })
+    assert.ok('bytes' in inMemory && bytes.equals(inMemory.bytes))
     return bytes
   }
 

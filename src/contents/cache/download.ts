@@ -19,26 +19,29 @@ export const isAmong = (inThreads: ReadonlySet<InThreads>, compression: string):
 export type DownloadOptions = PartialDemand & {
   /** Compressions that packing threads expand; other files are expanded during the download. */
   readonly inThreads: ReadonlySet<InThreads>
+  /** Whether to return the bytes instead of writing a file. */
+  readonly inMemory?: boolean
   /** Called with the number of bytes as they arrive from the network. */
   readonly onBytes: (count: number) => void
 }
 
 /**
- * Downloads the NAR of a path: expanded, or compressed for threads to expand. Verifies the size and hash of the file if
+ * Downloads the NAR of a path to a file or into memory: expanded, or compressed for threads to expand. Verifies the size and hash of the file if
  * the narinfo has them; the reader verifies those of the NAR.
- * @param file created, and removed on failure
+ * @param file created, unless it is in memory, and removed on failure
  * @throws BadPath, CANCELLED, and the failed system call when the file cannot be written
  */
 export async function download(
   { cache, narinfo, compression }: InCache,
   file: string,
-  { inThreads, onBytes, ...demand }: DownloadOptions,
+  { inThreads, inMemory = false, onBytes, ...demand }: DownloadOptions,
 ): Promise<NarSource> {
   const { storePath, narHash, narSize, fileSize, fileHash } = narinfo
   const kept = isAmong(inThreads, compression) ? compression : 'none'
   const hash = createHash('sha256')
   const most = Math.min(fileSize ?? Infinity, largestFile(narSize))
   let size = 0
+  let content: NarSource['content'] = { file }
   async function* measured(bytes: AsyncIterable<Uint8Array>) {
     for await (const piece of bytes) {
       size += piece.length
@@ -57,15 +60,16 @@ export async function download(
     await cache.reading(narinfo, demand, async (bytes) => {
       const pieces = measured(bytes)
       const nar = kept === 'none' ? bounded(await expanded(pieces, compression), narSize) : pieces
-      await writeSpoolFile(file, nar)
+      if (inMemory) content = { bytes: await collect(nar) }
+      else await writeSpoolFile(file, nar)
     })
   } catch (error) {
-    await rm(file, { force: true }).catch(() => {}) // report the first error
+    if (!inMemory) await rm(file, { force: true }).catch(() => {}) // report the first error
     if (demand.signal?.aborted) throw unwanted(demand.signal.reason)
     if (isOfDisk(error)) throw error
     throw new BadPath(storePath, cache.name, reasonOf(error), error)
   }
-  return { storePath, file, compression: kept, narHash, narSize, cache: cache.name }
+  return { storePath, content, compression: kept, narHash, narSize, cache: cache.name }
 }
 
 /** Failures of chunks and decoders are thrown to the reader. */
@@ -78,6 +82,23 @@ async function expanded(
   if (!last) return pieces
   pipeline([Readable.from(pieces, { objectMode: false }), ...decoders], () => {})
   return last
+}
+
+/** The bytes in one buffer of their own, so that sending it to a thread copies nothing else. */
+async function collect(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const all: Uint8Array[] = []
+  let size = 0
+  for await (const piece of pieces) {
+    all.push(piece)
+    size += piece.length
+  }
+  const bytes = new Uint8Array(size)
+  let at = 0
+  for (const piece of all) {
+    bytes.set(piece, at)
+    at += piece.length
+  }
+  return bytes
 }
 
 async function* bounded(pieces: AsyncIterable<Uint8Array>, narSize: number) {

@@ -5,7 +5,7 @@ import type { StorePath } from '../../image/store-path.ts'
 import type { PartialDemand } from '../../queue/demand.ts'
 import { createLimiter, type Limiter } from '../../queue/limiter.ts'
 import type { NarSource } from '../contents.ts'
-import type { Budget } from './budget.ts'
+import { createBudget, type Budget } from './budget.ts'
 import type { InCache } from './caches.ts'
 import { download, isAmong, largestFile, type DownloadOptions } from './download.ts'
 
@@ -17,6 +17,10 @@ export const downloadsAtOnce = { small: 12, large: 4 } as const
 
 /** The size of a large file in bytes. */
 const largeFrom = 1024 * 1024
+/** Files up to this size stay in memory until they are packed: writing and removing one takes longer than packing it. */
+const mostInMemory = 256 * 1024
+/** The maximum size of all files in memory, in bytes. */
+const memoryForFiles = 32 * 1024 * 1024
 
 /** What the contents of all caches share. */
 export type CacheRoom = {
@@ -24,6 +28,8 @@ export type CacheRoom = {
   readonly spoolDirectory: string
   /** The maximum size of NARs in this folder in bytes. */
   readonly budget: Budget
+  /** The maximum size of small NARs in memory in bytes; the others are in the folder. */
+  readonly memory: Budget
   /** The additional limit in bytes for NARs that are downloaded in advance; see `createAhead`. */
   readonly budgetAhead: Budget
   /** Limit the concurrent downloads from all caches; see `createDownloads`. */
@@ -36,6 +42,9 @@ export type CacheRoom = {
 
 /** A limiter for each size of files. */
 export type Downloads = Readonly<Record<keyof typeof downloadsAtOnce, Limiter>>
+
+/** The budget of NARs in memory. */
+export const createMemory = (): Budget => createBudget(memoryForFiles)
 
 export const createDownloads = (): Downloads => ({
   small: createLimiter(downloadsAtOnce.small),
@@ -68,44 +77,50 @@ export type DownloadListener = {
  */
 export function fetchNar(
   found: InCache,
-  { downloads, spoolDirectory, inThreads }: Pick<CacheRoom, 'downloads' | 'spoolDirectory' | 'inThreads'>,
+  room: Pick<CacheRoom, 'downloads' | 'spoolDirectory' | 'memory' | 'inThreads'>,
   { onBytes, onDownloaded }: DownloadListener,
   demand: PartialDemand,
-): Promise<NarSource> {
-  return downloads[laneOf(found, { inThreads })].run(async () => {
+): Promise<SpooledNar> {
+  return room.downloads[laneOf(found, room)].run(async () => {
     const started = performance.now()
     let bytes = 0
-    const source = await download(found, join(spoolDirectory, randomUUID()), {
-      ...demand,
-      inThreads,
-      onBytes(count) {
-        bytes += count
-        onBytes(count)
-      },
-    })
-    const { cache, storePath: path } = source
-    onDownloaded({ cache, path, bytes, ms: performance.now() - started })
-    return source
+    const size = spooledSize(found, room)
+    const giveBack = size <= mostInMemory ? room.memory.takeNow(size) : undefined
+    const file = join(room.spoolDirectory, randomUUID())
+    try {
+      const source = await download(found, file, {
+        ...demand,
+        inThreads: room.inThreads,
+        inMemory: giveBack !== undefined,
+        onBytes(count) {
+          bytes += count
+          onBytes(count)
+        },
+      })
+      const { cache, storePath: path } = source
+      onDownloaded({ cache, path, bytes, ms: performance.now() - started })
+      return {
+        source,
+        async release() {
+          if ('file' in source.content) await rm(source.content.file, { force: true })
+          giveBack?.()
+        },
+      }
+    } catch (error) {
+      giveBack?.()
+      throw error
+    }
   }, demand)
 }
 
-/** The size of a NAR in the spool in bytes, expanded or compressed. */
+/** The maximum size of a NAR in the spool in bytes, expanded or compressed. */
 export const spooledSize = (
   { compression, narinfo }: InCache,
   { inThreads }: Pick<CacheRoom, 'inThreads'>,
 ): number =>
   isAmong(inThreads, compression)
-    ? Math.min(narinfo.fileSize ?? narinfo.narSize, largestFile(narinfo.narSize))
+    ? Math.min(narinfo.fileSize ?? Infinity, largestFile(narinfo.narSize))
     : narinfo.narSize
 
-/** A NAR in the spool, and a function that removes it. */
+/** A NAR in the spool or in memory, and a function that removes it. */
 export type SpooledNar = { readonly source: NarSource; readonly release: () => Promise<void> }
-
-/** @param giveBack releases its bytes to the budget */
-export const holding = (source: NarSource, giveBack: () => void): SpooledNar => ({
-  source,
-  async release() {
-    await rm(source.file, { force: true })
-    giveBack()
-  },
-})

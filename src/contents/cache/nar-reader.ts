@@ -4,13 +4,9 @@ import type { Entry, FileReader } from '../entry.ts'
 import { narEntries } from './nar.ts'
 import type { ThreadDecoders } from './thread-decoders.ts'
 
-/** The entries of a local NAR; see `narEntries` for when they can be trusted. */
+/** The entries of a NAR; see `narEntries` for when they can be trusted. */
 export function* fileEntries(source: NarSource, decoders: ThreadDecoders): Generator<Entry> {
-  const descriptor = openSync(source.file, 'r')
-  const file: FileReader = {
-    read: (into) => readSync(descriptor, into, 0, into.length, null),
-    close: () => closeSync(descriptor),
-  }
+  const file = 'bytes' in source.content ? readBytes(source.content.bytes) : readFile(source.content.file)
   let expanded: FileReader | undefined
   try {
     if (source.compression !== 'none') {
@@ -21,6 +17,27 @@ export function* fileEntries(source: NarSource, decoders: ThreadDecoders): Gener
   } finally {
     expanded?.close()
     file.close()
+  }
+}
+
+function readFile(path: string): FileReader {
+  const descriptor = openSync(path, 'r')
+  return {
+    read: (into) => readSync(descriptor, into, 0, into.length, null),
+    close: () => closeSync(descriptor),
+  }
+}
+
+function readBytes(bytes: Uint8Array): FileReader {
+  let at = 0
+  return {
+    read(into) {
+      const piece = bytes.subarray(at, at + into.length)
+      into.set(piece)
+      at += piece.length
+      return piece.length
+    },
+    close() {},
   }
 }
 

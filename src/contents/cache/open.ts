@@ -3,7 +3,7 @@ import { createHttpClient } from '../../net/http-client.ts'
 import { parseCacheAddress } from './address.ts'
 import { createBudget } from './budget.ts'
 import { openCache, type Cache } from './cache.ts'
-import { createDownloads, type CacheRoom } from './fetch.ts'
+import { createDownloads, createMemory, type CacheRoom } from './fetch.ts'
 import { createCaches, type Caches } from './caches.ts'
 import { createFileCache, type CacheFiles } from './file-cache.ts'
 import { largestNetrc, parseNetrc } from './netrc.ts'
@@ -102,6 +102,7 @@ export async function openRoom({
     budget: createBudget(spoolSize - forAhead),
     budgetAhead: createBudget(forAhead),
     ahead: new Set(),
+    memory: createMemory(),
     downloads: createDownloads(),
     inThreads: new Set((await openThreadDecoders()).keys()),
   }
