@@ -5,7 +5,7 @@ import type { Builds, WorkerStatus } from './builds/builds.ts'
 import type { Config } from './config.ts'
 import { namedSets, platformsBySet, vocabularyOf } from './config/set-config.ts'
 import { openGate } from './gate.ts'
-import { createAddressOf, createClientOf } from './http/address.ts'
+import { createAddressOf, createClientOf, type RequestAddress } from './http/address.ts'
 import { createApp } from './http/app.ts'
 import { schemeOf } from './http/challenge.ts'
 import { boundConnections, openFilesOf } from './http/open-files.ts'
@@ -64,6 +64,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const streams = streamsOf(config)
   const clientOf = createClientOf(config.NIXERY_TRUSTED_PROXIES)
   const addressOf = createAddressOf(clientOf)
+  const requestAddress: RequestAddress = (request) =>
+    addressOf(request.peer(), request.header('x-forwarded-for'))
   const { redactor } = monitor
   const warn = (line: string) => log.warn(line)
   const accounting = await openAccounting(config, { addressOf, redactor, warn })
@@ -122,7 +124,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
       {
         ...deps,
         stopping: stop.signal,
-        addressOf: (request) => addressOf(request.peer(), request.header('x-forwarded-for')),
+        addressOf: requestAddress,
         admin: () => openAdmin(config, { ...deps, ...ofAdmin, environment: process.env }),
         warn: warnOfAdmin,
       },
@@ -148,8 +150,9 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     sendfile: config.NIXERY_SENDFILE,
     texts,
     may,
-    tokens: issuer && createTokenRoute({ ...issuer, may, routeOf, quotas, audit }),
+    tokens: issuer && createTokenRoute({ ...issuer, addressOf: requestAddress, may, routeOf, quotas, audit }),
     guard: gate.guard,
+    addressOf: requestAddress,
     prepare: gate.prepare,
     ...(gate.guard && {
       holdings: createHoldings(state.catalog),

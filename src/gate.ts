@@ -1,4 +1,4 @@
-import { firstOf, type Credentials, type Outcome } from './access/credentials.ts'
+import { firstOf, type Authenticate } from './access/credentials.ts'
 import type { Identity } from './access/identity.ts'
 import { allowAll, allowKnown, type May } from './access/may.ts'
 import { createMay, deniesAnything } from './access/policy.ts'
@@ -33,13 +33,9 @@ export type Gate = {
   /** The quotas of the current policy; none without one. */
   readonly quotaRules: () => readonly QuotaRule[]
   /** With NIXERY_AUTH=token: issues tokens, and verifies other credentials. */
-  readonly issuer:
-    | { readonly tokens: OwnTokens; authenticate(credentials: Credentials): Outcome | Promise<Outcome> }
-    | undefined
+  readonly issuer: { readonly tokens: OwnTokens; readonly authenticate: Authenticate } | undefined
   /** The login of the pages; undefined if everyone may do everything. */
-  readonly login:
-    | (GateLogin & { authenticate(credentials: Credentials): Outcome | Promise<Outcome> })
-    | undefined
+  readonly login: (GateLogin & { readonly authenticate: Authenticate }) | undefined
   /** Checks whether files of users and rules have changed. */
   look(): Promise<void>
   close(): void

@@ -45,7 +45,7 @@ describe('invalid credentials', () => {
         issuer('ci', url, address) +
         issuer('gone', 'https://gone.example', 'http://127.0.0.1:9/'),
     )
-    await writeFile(inFolder('users'), `alice:${hashSync('right', 4)}\n`)
+    await writeFile(inFolder('users'), `alice:${hashSync('right', 4)}\nslow:${hashSync('right', 10)}\n`)
     server = await workspace.serve({
       NIXERY_DATA: inFolder('data'),
       NIXERY_PKGS_PATH: await workspace.packageSet('a = script "a" "echo a";'),
@@ -118,6 +118,19 @@ describe('invalid credentials', () => {
     await assertRefused('an unknown key', 401, /is not known/, bearer(makeApiKey().key))
     await assertRefused('an expired key', 401, /is expired/, basic('x', expired))
     await assertRefused('a revoked key', 401, /is revoked/, bearer(revoked))
+  })
+
+  it('keep nobody else from logging in, however many wrong passwords one address sends', async () => {
+    for (const path of ['/v2/', '/token']) {
+      const send = async (password: string, from: string) => {
+        const headers = { authorization: basic('slow', password), 'x-forwarded-for': from }
+        return (await fetch(`http://${server.address}${path}`, { headers })).status
+      }
+      const wrong = Array.from({ length: 80 }, (_, n) => send(`${path} ${n}`, '192.0.2.1'))
+      assert.equal(await send('right', '192.0.2.2'), 200)
+      const statuses = await Promise.all(wrong)
+      assert.deepEqual([...new Set(statuses)].sort(), [401, 429])
+    }
   })
 
   it('grant nothing: malformed or repeated headers', async () => {

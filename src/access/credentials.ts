@@ -14,10 +14,16 @@ export type Outcome = Identity | Refusal
 
 /**
  * Verifies credentials: an identity, a refusal, or undefined for credentials of a kind that another authenticator
- * verifies. Synchronous if possible, so that cached credentials cost a request little. Rejects only with failures that
+ * verifies. `from` is the address of the client, if it is known. Synchronous if possible, so that cached credentials cost a request little. Rejects only with failures that
  * are not the client's, such as OVERLOADED.
  */
-export type Authenticator = (credentials: Credentials) => Outcome | undefined | Promise<Outcome | undefined>
+export type Authenticator = (
+  credentials: Credentials,
+  from?: string,
+) => Outcome | undefined | Promise<Outcome | undefined>
+
+/** Verifies credentials of any kind. */
+export type Authenticate = (credentials: Credentials, from?: string) => Outcome | Promise<Outcome>
 
 export const isRefusal = (outcome: Outcome): outcome is Refusal => 'refused' in outcome
 
@@ -64,16 +70,19 @@ function parseBasic(value: string): Credentials | undefined {
  * Tries authenticators in order; the first that supports the kind of credentials decides. If none does, the credentials
  * are refused.
  */
-export function firstOf(
-  authenticators: readonly Authenticator[],
-): (credentials: Credentials) => Outcome | Promise<Outcome> {
-  const verifyFrom = (credentials: Credentials, from: number): Outcome | Promise<Outcome> => {
-    for (let index = from; index < authenticators.length; index += 1) {
-      const outcome = authenticators[index]?.(credentials)
-      if (outcome instanceof Promise) return outcome.then((one) => one ?? verifyFrom(credentials, index + 1))
+export function firstOf(authenticators: readonly Authenticator[]): Authenticate {
+  const verifyWith = (
+    start: number,
+    credentials: Credentials,
+    from: string | undefined,
+  ): Outcome | Promise<Outcome> => {
+    for (let index = start; index < authenticators.length; index += 1) {
+      const outcome = authenticators[index]?.(credentials, from)
+      if (outcome instanceof Promise)
+        return outcome.then((one) => one ?? verifyWith(index + 1, credentials, from))
       if (outcome) return outcome
     }
     return { refused: 'no authenticator accepts credentials of this kind' }
   }
-  return (credentials) => verifyFrom(credentials, 0)
+  return (credentials, from) => verifyWith(0, credentials, from)
 }

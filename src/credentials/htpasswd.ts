@@ -62,12 +62,12 @@ function addUser(users: Map<string, { hash: string; identity: Identity }>, line:
  * @param users is called each time, because the file may change
  */
 export function htpasswdAuthenticator(users: () => Users, verify: VerifyPassword): Authenticator {
-  return async (credentials) => {
+  return async (credentials, from) => {
     if (credentials.kind !== 'basic') return undefined
     const { name, password } = credentials
     const all = users()
     const user = all.get(name)
-    const isRight = await verify(user?.hash ?? nobodysHash(name, all), password)
+    const isRight = await verify(user?.hash ?? nobodysHash(name, all), password, from)
     return user && isRight ? user.identity : { refused: user ? 'wrong password' : 'unknown user' }
   }
 }

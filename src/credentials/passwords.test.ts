@@ -45,6 +45,16 @@ describe('passwords', async () => {
     assert.ok(turns > 3, 'timers run while passwords are checked')
   })
 
+  it('leaves places to others if one address sends many wrong passwords', async () => {
+    const verify = createVerifyPassword({ atOnce: 1, mostWaiting: 8, mostForAddress: 2 })
+    const wrong = Array.from({ length: 20 }, (_, n) => verify(hash, `wrong ${n}`, '192.0.2.1'))
+    const other = verify(hash, 'open sesame', '192.0.2.2')
+    const results = await Promise.allSettled(wrong)
+    assert.equal(results.filter(({ status }) => status === 'rejected').length, 18)
+    assert.equal(await other, true)
+    assert.equal(await verify(hash, 'wrong', '192.0.2.1'), false, 'after the others')
+  })
+
   it('checks equal concurrent passwords once', async () => {
     const verify = createVerifyPassword({ atOnce: 1, mostWaiting: 1 })
     const answers = await Promise.all(Array.from({ length: 50 }, () => verify(hash, 'open sesame')))

@@ -7,15 +7,18 @@ import { createBcrypt } from './bcrypt.ts'
 
 /**
  * Checks a password against its bcrypt hash (`$2a$`, `$2b$` or `$2y$`), in a thread and not on the event loop.
- * @throws OVERLOADED if too many checks are already waiting
+ * @param from the address of the client, if it is known
+ * @throws OVERLOADED if too many checks are already waiting, in total or for this address
  */
-export type VerifyPassword = (hash: string, password: string) => Promise<boolean>
+export type VerifyPassword = (hash: string, password: string, from?: string) => Promise<boolean>
 
 export type PasswordLimits = {
   /** The maximum number of concurrent checks; each keeps a core busy for 0.1 s (cost 10) to seconds. */
   readonly atOnce: number
   /** The maximum number of waiting checks; further ones are rejected. */
   readonly mostWaiting: number
+  /** The maximum number of checks for one address, so that no one can keep all others from logging in. */
+  readonly mostForAddress: number
   /** Milliseconds for which a right password is not checked again. */
   readonly remembered: number
   /** The number of cached right passwords, 150 bytes each. */
@@ -26,6 +29,7 @@ export type PasswordLimits = {
 const defaults: PasswordLimits = {
   atOnce: Math.max(1, Math.floor(availableParallelism() / 2)),
   mostWaiting: 64,
+  mostForAddress: 16,
   remembered: 300_000,
   mostRemembered: 10_000,
 }
@@ -39,7 +43,7 @@ const longest = 256
  * time, because strangers could fill a cache of them.
  */
 export function createVerifyPassword(limits: Partial<PasswordLimits> = {}): VerifyPassword {
-  const { atOnce, mostWaiting, remembered, mostRemembered } = { ...defaults, ...limits }
+  const { atOnce, mostWaiting, mostForAddress, remembered, mostRemembered } = { ...defaults, ...limits }
   const limiter = createLimiter(atOnce)
   const compare = createBcrypt(atOnce)
   const right = new LRUCache<string, true>({ max: mostRemembered, ttl: remembered })
@@ -47,25 +51,31 @@ export function createVerifyPassword(limits: Partial<PasswordLimits> = {}): Veri
   const secret = createSecretKey(randomBytes(32))
   // Equal concurrent passwords share one check, because clients open several connections at once.
   const checks = new Map<string, Promise<boolean>>()
+  const ofAddress = new Map<string, number>()
 
-  const check = async (key: string, hash: string, password: string): Promise<boolean> => {
+  const check = async (key: string, hash: string, password: string, from: string): Promise<boolean> => {
+    ofAddress.set(from, (ofAddress.get(from) ?? 0) + 1)
     try {
       const isRight = await limiter.run(() => compare({ password, hash }))
       if (isRight) right.set(key, true)
       return isRight
     } finally {
       checks.delete(key)
+      const left = (ofAddress.get(from) ?? 1) - 1
+      if (left > 0) ofAddress.set(from, left)
+      else ofAddress.delete(from)
     }
   }
 
-  return async (hash, password) => {
+  return async (hash, password, from = '') => {
     if (Buffer.byteLength(password) > longest) return false
     const key = createHmac('sha256', secret).update(`${hash}\0${password}`).digest('base64')
     if (right.get(key) === true) return true
     const running = checks.get(key)
     if (running) return running
     if (limiter.waiting >= mostWaiting) throw overloaded
-    const started = check(key, hash, password)
+    if (from !== '' && (ofAddress.get(from) ?? 0) >= mostForAddress) throw overloaded
+    const started = check(key, hash, password, from)
     checks.set(key, started)
     return started
   }

@@ -1,4 +1,5 @@
 import { BlockList, isIP, isIPv4 } from 'node:net'
+import type { HttpRequest } from './request.ts'
 
 // Loopback, private, shared and link-local addresses (RFC 1918, 6598, 3927, 4193, 4291).
 const privateRanges = [
@@ -41,23 +42,29 @@ export function createClientOf(trusted: readonly string[]): ClientOf {
     for (const hop of hops) {
       const address = addressIn(hop)
       if (address === undefined) return undefined
-      if (!isProxy(address)) return isIPv4(address) ? address : prefixOf(address)
+      if (!isProxy(address)) return networkOf(address)
     }
     return undefined
   }
 }
+
+/** The same for a request. */
+export type RequestAddress = (request: HttpRequest) => string | undefined
 
 /** Decides to which address usage is attributed: the client's, or else the nearest known address. */
 export type AddressOf = (peer: string | undefined, forwarded: string | undefined) => string | undefined
 
 /**
  * Like `ClientOf`, but clients that it cannot distinguish, such as those in a trusted private network, are identified
- * by the address that the nearest proxy saw, or by their own.
+ * by the address that the nearest proxy saw, or by their own; private IPv6 addresses by their /64 prefix, too.
  */
 export function createAddressOf(clientOf: ClientOf): AddressOf {
   return (peer, forwarded) => {
-    const nearest = addressIn(forwarded?.slice(forwarded.lastIndexOf(',') + 1) ?? '')
-    return clientOf(peer, forwarded) ?? nearest ?? peer
+    const client = clientOf(peer, forwarded)
+    if (client !== undefined) return client
+    const nearest = forwarded?.slice(forwarded.lastIndexOf(',') + 1)
+    const address = addressIn(nearest ?? '') ?? addressIn(peer ?? '')
+    return address === undefined ? peer : networkOf(address)
   }
 }
 
@@ -79,8 +86,9 @@ function addressIn(hop: string): string | undefined {
   return isIP(address) === 0 ? undefined : address
 }
 
-/** Providers give each customer a /64 at least. */
-function prefixOf(address: string): string {
+/** An IPv4 address, or the /64 prefix of an IPv6 address: providers give each customer a /64 at least. */
+function networkOf(address: string): string {
+  if (isIPv4(address)) return address
   const [head = '', tail] = new URL(`http://[${address}]/`).hostname.slice(1, -1).split('::')
   const [first, last] = [head, tail ?? ''].map((half) => half.split(':').filter((group) => group !== ''))
   const missing = Array.from({ length: 8 - (first?.length ?? 0) - (last?.length ?? 0) }, () => '0')

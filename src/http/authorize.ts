@@ -2,6 +2,7 @@ import type { Identity } from '../access/identity.ts'
 import { isInScope } from '../access/policy.ts'
 import type { Action, May, Subject } from '../access/may.ts'
 import { hasCode, NixeryError } from '../errors.ts'
+import type { RequestAddress } from './address.ts'
 import type { AuditListener } from './audit.ts'
 import { identify, loginNeeded, scopeNeeded, type Guard } from './guard.ts'
 import type { RequestQuotas } from './quotas.ts'
@@ -14,6 +15,8 @@ export type AuthorizeDeps = {
   readonly prepare?: ((identity: Identity, subject: Subject) => Promise<void> | undefined) | undefined
   /** Determines the identity of a request; without it, everyone is anonymous. */
   readonly guard?: Guard | undefined
+  /** The address of a request, which gets a share of the checks of passwords. */
+  readonly addressOf?: RequestAddress | undefined
   /** Counts requests; without it, they are not limited. */
   readonly quotas?: RequestQuotas | undefined
   /** Receives logins, refusals and builds. */
@@ -36,7 +39,7 @@ export function authorize(
   if (subject === 'public') return decide(deps, request, action, subject)
   if (deps.quotas) return counted(deps, deps.quotas, request, action, subject)
   if (!deps.guard) return decide(deps, request, action, subject)
-  const identity = identify(deps.guard, request)
+  const identity = identify(deps.guard, request, deps.addressOf)
   if (!(identity instanceof Promise)) {
     request.identity = identity
     return decide(deps, request, action, subject)
@@ -82,7 +85,7 @@ function counted(
   }
   let identity: Identity | Promise<Identity>
   try {
-    identity = deps.guard ? identify(deps.guard, request) : request.identity
+    identity = deps.guard ? identify(deps.guard, request, deps.addressOf) : request.identity
   } catch (error) {
     return refused(error)
   }

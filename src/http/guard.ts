@@ -2,17 +2,18 @@ import {
   isRefusal,
   noCredentials,
   parseAuthorization,
-  type Credentials,
+  type Authenticate,
   type Outcome,
 } from '../access/credentials.ts'
 import { anonymous, type Identity } from '../access/identity.ts'
 import { NixeryError } from '../errors.ts'
+import type { RequestAddress } from './address.ts'
 import type { HttpRequest } from './request.ts'
 
 /** Determines the identity of requests, if authentication is on. */
 export type Guard = {
   /** Verifies credentials. Requests without credentials are anonymous. */
-  readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
+  readonly authenticate: Authenticate
   /** `WWW-Authenticate` of a 401: exactly one challenge, because docker follows the last of several. */
   readonly challenge: (request: HttpRequest, failure: NixeryError<'UNAUTHENTICATED'>) => string
   /** The holder of the session of a request for a page; undefined without a valid session. */
@@ -28,7 +29,11 @@ export type Guard = {
  * Identifies the sender of a request: synchronously without credentials and for cached ones.
  * @throws UNAUTHENTICATED for invalid credentials, with the same response for every reason
  */
-export function identify(guard: Guard, request: HttpRequest): Identity | Promise<Identity> {
+export function identify(
+  guard: Guard,
+  request: HttpRequest,
+  addressOf?: RequestAddress,
+): Identity | Promise<Identity> {
   const credentials = parseAuthorization(request.header('authorization'))
   // Credentials in the request take precedence over those of the connection.
   if (credentials === noCredentials) {
@@ -38,7 +43,7 @@ export function identify(guard: Guard, request: HttpRequest): Identity | Promise
     return guard.session?.(request)?.then((found) => found ?? anonymous) ?? anonymous
   }
   if (!credentials) throw refused()
-  const outcome = guard.authenticate(credentials)
+  const outcome = guard.authenticate(credentials, addressOf?.(request))
   return outcome instanceof Promise ? outcome.then(identityOf) : identityOf(outcome)
 }
 

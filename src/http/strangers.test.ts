@@ -5,7 +5,7 @@ import { afterEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { buildsOf } from '../builds/builds-testing.ts'
 import { hasCode, NixeryError } from '../errors.ts'
-import { createClientOf } from './address.ts'
+import { createAddressOf, createClientOf } from './address.ts'
 import { boundConnections, filesKept, openFilesOf } from './open-files.ts'
 import { createPace } from './pace.ts'
 import { isStream, type Reply } from './reply.ts'
@@ -94,6 +94,17 @@ describe('createClientOf', () => {
     it(`${peer}, ${forwarded ?? 'nothing forwarded'}, trusting ${trusted}`, () =>
       assert.equal(createClientOf([trusted])(peer, forwarded), client))
   }
+
+  it('is used for quotas, with the network of private IPv6 addresses', () => {
+    const addressOf = createAddressOf(createClientOf(['private']))
+    assert.equal(addressOf('fd00::1:2', undefined), 'fd00:0:0:0::/64')
+    assert.equal(addressOf('fe80::2%eth0', undefined), 'fe80:0:0:0::/64')
+    assert.equal(addressOf('::1', 'fd00::3:4'), 'fd00:0:0:0::/64')
+    assert.equal(addressOf('::ffff:10.0.0.1', undefined), '10.0.0.1')
+    assert.equal(addressOf('10.0.0.1', '198.51.100.1, 10.0.0.2'), '198.51.100.1')
+    assert.equal(addressOf('10.0.0.1', '10.0.0.2'), '10.0.0.2')
+    assert.equal(addressOf('10.0.0.1', 'unknown'), '10.0.0.1')
+  })
 
   it('takes no time for long texts, which any client can send', () => {
     const before = process.cpuUsage()

@@ -2,6 +2,7 @@ import {
   isRefusal,
   noCredentials,
   parseAuthorization,
+  type Authenticate,
   type Credentials,
   type Outcome,
 } from '../access/credentials.ts'
@@ -9,6 +10,7 @@ import { anonymous, type Identity } from '../access/identity.ts'
 import type { May } from '../access/may.ts'
 import { NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
+import type { RequestAddress } from './address.ts'
 import { unverified } from './authorize.ts'
 import type { AuditListener } from './audit.ts'
 import { refused } from './guard.ts'
@@ -20,7 +22,8 @@ import type { createRoutes } from './route.ts'
 
 export type TokenDeps = {
   /** Verifies names and passwords, and other credentials sent as a password. */
-  readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
+  readonly authenticate: Authenticate
+  readonly addressOf?: RequestAddress | undefined
   readonly tokens: {
     issue(
       identity: Identity,
@@ -110,7 +113,7 @@ function outcomeOf(
   if (credentials.kind === 'none') return request.certificate() ?? anonymous
   return credentials.kind === 'refresh'
     ? deps.tokens.redeem(credentials.token)
-    : deps.authenticate(credentials)
+    : deps.authenticate(credentials, deps.addressOf?.(request))
 }
 
 async function readAsked(request: HttpRequest): Promise<Asked> {

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { isRefusal, type Credentials, type Outcome } from '../access/credentials.ts'
+import { isRefusal, type Authenticate, type Outcome } from '../access/credentials.ts'
 import type { Identity } from '../access/identity.ts'
 import { hasCode, NixeryError } from '../errors.ts'
+import type { RequestAddress } from '../http/address.ts'
 import { cookieIn, cookies, setCookie } from '../http/cookies.ts'
 import type { AuditListener } from '../http/audit.ts'
 import { refused } from '../http/guard.ts'
@@ -15,7 +16,8 @@ import { loginPage, logoutPage } from './login-page.ts'
 /** Logins to the pages. */
 export type LoginDeps = {
   /** Verifies a name with a password, or with an API key as the password. */
-  readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
+  readonly authenticate: Authenticate
+  readonly addressOf?: RequestAddress | undefined
   readonly sessions: () => Promise<{
     begin(identity: Identity, seconds: number): Promise<string>
     find(cookie: string): Promise<{ readonly csrf: string } | undefined>
@@ -82,7 +84,7 @@ export function createLogin(deps: LoginDeps, show: Show): (path: string) => Tabl
     const fields = await fieldsOf(request)
     checkToken(fields, cookieIn(request, cookies.form))
     const [name = '', password = ''] = ['name', 'password'].map((field) => fields.get(field) ?? '')
-    const outcome = await deps.authenticate({ kind: 'basic', name, password })
+    const outcome = await deps.authenticate({ kind: 'basic', name, password }, deps.addressOf?.(request))
     return end(request, outcome, backIn(fields), secondsLeft(outcome))
   }
 

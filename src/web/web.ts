@@ -92,7 +92,7 @@ export function createWeb(deps: WebDeps): RouteTable {
       isAdmin: deps.admin?.may(request, 'admin') === true,
     }
   }
-  const login = deps.login && createLogin(deps.login, show)
+  const login = deps.login && createLogin({ ...deps.login, addressOf: deps.addressOf }, show)
   const admin = deps.admin && createAdmin(deps.admin, frame, show)
   const message = (
     status: number,
