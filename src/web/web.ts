@@ -7,7 +7,7 @@ import { defaultPlatform, type Platform } from '../image/platform.ts'
 import { createAdmin, type AdminDeps } from './admin/admin.ts'
 import { readAssets, type Asset } from './assets.ts'
 import { anyImage } from './api.ts'
-import { openBook } from './book.ts'
+import { openBook, type Chapter } from './book.ts'
 import { createBuildEvents } from './build-events.ts'
 import { buildPage } from './build-page.ts'
 import { compose, type Finder } from './compose.ts'
@@ -123,11 +123,9 @@ export function createWeb(deps: WebDeps): RouteTable {
       finder && html`, <a href="/compose">compose an image</a>`
     }
     or read <a href="/docs">the documentation</a>.`
-  const notFound: TableRoute = {
-    action: 'pull',
-    subject: 'public',
-    reply: () => message(404, 'Page not found', somewhereElse),
-  }
+  // The same for everyone, and not limited by quotas: it is rendered once, like the documentation.
+  const nothingHere = message(404, 'Page not found', somewhereElse)
+  const notFound: TableRoute = { action: 'pull', subject: 'public', reply: () => nothingHere }
   const noAdmin: TableRoute = {
     ...notFound,
     reply: () => message(404, 'Not found', 'The admin page needs authentication (NIXERY_AUTH).'),
@@ -170,9 +168,13 @@ export function createWeb(deps: WebDeps): RouteTable {
       return show(composePage(frame, await compose(finder, request), host), 200, {}, request)
     }),
   }
+  const rendered = new Map<Chapter, Reply>()
   const docs = (path: string): TableRoute | undefined => {
     const chapter = book.find(path.replace(/\/$/, ''))
-    return chapter && { ...notFound, reply: readOnly(() => show(docsPage(book, chapter), 200)) }
+    if (!chapter) return undefined
+    const page = rendered.get(chapter) ?? show(docsPage(book, chapter), 200)
+    rendered.set(chapter, page)
+    return { ...notFound, reply: readOnly(() => page) }
   }
   const { images } = deps
   const imagePart = { history, platforms, vocabulary, now, showNames, listBuilds }
