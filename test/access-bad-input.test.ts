@@ -122,14 +122,13 @@ describe('invalid credentials', () => {
 
   it('keep nobody else from logging in, however many wrong passwords one address sends', async () => {
     for (const path of ['/v2/', '/token']) {
-      const send = async (password: string, from: string) => {
+      const login = async (password: string, from: string) => {
         const headers = { authorization: basic('slow', password), 'x-forwarded-for': from }
         return (await fetch(`http://${server.address}${path}`, { headers })).status
       }
-      const wrong = Array.from({ length: 80 }, (_, n) => send(`${path} ${n}`, '192.0.2.1'))
-      assert.equal(await send('right', '192.0.2.2'), 200)
-      const statuses = await Promise.all(wrong)
-      assert.deepEqual([...new Set(statuses)].sort(), [401, 429])
+      const wrong = Array.from({ length: 80 }, (_, n) => login(`${path} ${n}`, '192.0.2.1'))
+      assert.equal(await login('right', '192.0.2.2'), 200)
+      assert.deepEqual(new Set(await Promise.all(wrong)), new Set([401, 429]))
     }
   })
 
