@@ -1,4 +1,4 @@
-import type { Catalog, KnownLayer, LayerKey, MemberKey } from '../catalog/catalog.ts'
+import type { Catalog, KnownLayer, LayerKey, Member, MemberKey, PathListing } from '../catalog/catalog.ts'
 import { afterReading, type Contents, type OpenPaths } from '../contents/contents.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { hasCode, systemErrorCode } from '../errors.ts'
@@ -146,23 +146,24 @@ async function packLayer(
   const { copied, layer: packed, file, spans, listings, facts } = bytes
   const layer: KnownLayer = { ...packed, ...(facts !== undefined && { facts }) }
   const mediaType = layerFormats[layer.compression].mediaTypes.oci
-  const listed = wanted.members.flatMap(({ facts: path }, index) => {
-    const listing = listings[index]
-    return listing === undefined ? [] : [{ facts: path, listing }]
-  })
-  // Before the layer is synced to the disk, which takes longer than making the tree of links.
-  for (const one of listed) deps.contents.learn?.(one.facts.storePath, one.listing)
+  const listed: PathListing[] = []
+  const members: Member[] = []
+  for (const [index, { storePath, facts: path, key }] of wanted.members.entries()) {
+    const [listing, span] = [listings[index], spans[index]]
+    if (listing !== undefined) {
+      listed.push({ facts: path, listing })
+      // Before the layer is synced to the disk, which takes longer than making the tree of links.
+      deps.contents.learn?.(storePath, listing)
+    }
+    if (span) members.push({ key, digest: layer.digest, ...span })
+  }
   try {
     await blobs.publish({ digest: layer.digest, size: layer.size, mediaType }, { file })
   } finally {
     await bytes.release?.()
   }
-  const members = wanted.members.flatMap(({ key }, index) => {
-    const span = spans[index]
-    return span ? [{ key, digest: layer.digest, ...span }] : []
-  })
-  const paths = wanted.members.map(({ storePath }) => storePath)
-  if ((await deps.remembering?.mayRemember(paths)) ?? true) {
+  const { remembering } = deps
+  if (!remembering || (await remembering.mayRemember(wanted.members.map(({ storePath }) => storePath)))) {
     await catalog.rememberLayer(wanted.key, layer, members)
     await catalog.rememberListings(listed)
   }
