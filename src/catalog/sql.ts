@@ -23,11 +23,18 @@ import {
 } from './rows.ts'
 import type { Tables } from './schema.ts'
 import { searchIndexesIn } from './search-rows.ts'
+import { writeAtOnce } from './write-at-once.ts'
 import { forgetBlobs, upkeepIn } from './upkeep.ts'
 import { dayOf, rowUsesIn } from './row-uses.ts'
 
 // SQLite accepts at most 32,766 bound values per statement.
 const batchSize = 5_000
+
+/** A layer and its members, as rows. */
+type LayerRows = {
+  readonly layer: Insertable<Tables['layers']>
+  readonly members: readonly Insertable<Tables['members']>[]
+}
 
 /** A catalog that fails when its database fails. */
 export type SqlCatalog = Catalog & { forgetPathFacts(paths: readonly StorePath[]): Promise<void> }
@@ -44,6 +51,22 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
     await db.destroy()
     throw error
   }
+
+  const blobsWriter = () =>
+    writeAtOnce((rows: readonly Insertable<Tables['blobs']>[]) => remember(db, 'blobs', rows))
+  // All rows of a statement have the same columns.
+  const rememberBlobs = { marked: blobsWriter(), unmarked: blobsWriter() }
+  const rememberListed = writeAtOnce((rows: readonly (readonly Insertable<Tables['paths']>[])[]) =>
+    remember(db, 'paths', rows.flat()),
+  )
+  const rememberLayers = writeAtOnce((layers: readonly LayerRows[]) =>
+    db.transaction().execute(async (transaction) => {
+      const rows = layers.map(({ layer }) => layer)
+      await remember(transaction, 'layers', rows)
+      const members = layers.flatMap((one) => one.members)
+      await remember(transaction, 'members', members)
+    }),
+  )
 
   return {
     resolutions: (keys, parse) =>
@@ -84,7 +107,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
         used_on,
         listing: `${facts.narHash} ${listing}`,
       }))
-      return remember(db, 'paths', rows)
+      return rememberListed(rows)
     },
 
     async cacheFiles(addresses) {
@@ -108,10 +131,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     async rememberLayer(key, { digest, diffId, size, compression, facts = null }, members) {
       const row = { key, digest, diff_id: diffId, size, compression, facts }
-      await db.transaction().execute(async (transaction) => {
-        await remember(transaction, 'layers', [row])
-        await remember(transaction, 'members', members)
-      })
+      await rememberLayers({ layer: row, members })
     },
 
     async image(key, parse) {
@@ -126,8 +146,10 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     blobSize: async (digest) => (await findBlobSizes(db, [digest], database.locksRows)).get(digest),
 
-    rememberBlob: (digest, size, mark) =>
-      remember(db, 'blobs', [{ digest, size, withdrawn: null, ...(mark !== undefined && { mark }) }]),
+    rememberBlob(digest, size, mark) {
+      const row = { digest, size, withdrawn: null }
+      return mark === undefined ? rememberBlobs.unmarked(row) : rememberBlobs.marked({ ...row, mark })
+    },
 
     blobMark: async (digest) => (await findFileMarks(db, [digest])).get(digest),
 
