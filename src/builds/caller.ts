@@ -7,7 +7,7 @@ export type Caller = {
   readonly id: string
   /** See `BuildOptions`. */
   readonly traceparent?: string | undefined
-  /** Fires when the caller disconnects. Read only if the request waits, like the limit, so both can be getters. */
+  /** Fires when the caller disconnects. */
   readonly signal?: AbortSignal
   /** How long the caller waits, in milliseconds. Then it gets STILL_BUILDING, while the build continues. */
   readonly limit?: number | undefined

@@ -106,6 +106,8 @@ export async function publishIndex(
 /** Whether all blobs of an image are complete in the store. */
 export async function isComplete(blobs: Blobs, image: Image): Promise<boolean> {
   const parts = [...Object.values(image.manifests), image.config, ...image.layers]
-  const sizes = await Promise.all(parts.map(({ digest }) => blobs.find(digest)))
-  return parts.every(({ size }, index) => size === sizes[index])
+  const complete = await Promise.all(
+    parts.map(async ({ digest, size }) => (await blobs.find(digest)) === size),
+  )
+  return !complete.includes(false)
 }
