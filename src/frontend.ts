@@ -175,8 +175,14 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     },
   })
   const limits = { minRate: config.NIXERY_MIN_RATE, maxConnections: connectionsFor(config, log) }
-  const address = { host: config.NIXERY_HOST, port: config.PORT, limits, ...(tls && { tls: tls.pair }) }
-  const server = await listen(app, address)
+  const server = await listen(app, {
+    host: config.NIXERY_HOST,
+    port: config.PORT,
+    limits,
+    // What a proxy forwards is known later: its connections are not limited.
+    clientOf: (peer) => clientOf(peer, undefined),
+    ...(tls && { tls: tls.pair }),
+  })
   metrics.watch({
     traffic: () => server.traffic(),
     builds: {

@@ -48,6 +48,23 @@ const get = ({ port }: Listening, path: string) =>
   })
 
 describe('pipelined requests', () => {
+  it('are not started while a client does not read the responses to earlier ones', async () => {
+    const body = Buffer.alloc(8e6)
+    let started = 0
+    const server = await serve((_, outgoing) => {
+      started += 1
+      outgoing.end(body)
+    })
+    const { socket } = pipeline(server, maxInFlight)
+    socket.pause()
+    await until(() => started > 0, 'the first request')
+    // Requests of other connections give the held ones their turns.
+    for (let n = 0; n < 20; n++) assert.equal((await get(server, '/')).length, body.length)
+    assert.equal(started - 20, 1)
+    socket.resume()
+    await until(() => started - 20 === maxInFlight, 'all requests')
+  })
+
   it('all get responses in order, sixteen at a time', async () => {
     const running: (() => void)[] = []
     let most = 0

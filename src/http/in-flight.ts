@@ -3,6 +3,8 @@ import type { Socket } from 'node:net'
 
 /** Requests of one connection that are handled at the same time. Clients of registries send one. */
 export const maxInFlight = 16
+/** Bytes of responses that wait for the client of one connection, above which no further request of it is started. */
+const maxUnsent = 256 * 1024
 /** Requests of all connections that were read but not started. A connection that would add one more is closed. */
 export const maxHeldBack = 4096
 
@@ -33,9 +35,9 @@ type Connection = {
  * Bounds pipelining (RFC 9112 §9.3.2). Node parses everything that arrives and starts every request at once: up to
  * 64 KiB of them in one read, and more with the next. Here a request that arrives behind an unanswered one is held, and
  * its connection is not read, so TCP slows the client down. A connection starts one held request for each iteration of
- * the event loop, so that a flood of requests with immediate responses delays other clients by one request, and at
- * most `maxInFlight` at the same time. Whether the client of an unread connection is still there cannot be seen, so it
- * is closed when no response is completed for a while.
+ * the event loop, so that a flood of requests with immediate responses delays other clients by one request, at most
+ * `maxInFlight` at the same time, and none while much waits for a client that does not read. Whether the client of an
+ * unread connection is still there cannot be seen, so it is closed when no response is completed for a while.
  * @param stallTimeout milliseconds that a connection may stay unread without a response being completed
  * @param handle handles a request
  * @param ended called for each response that is complete or has lost its client
@@ -94,6 +96,14 @@ export function createInFlight(
     handle(request, response)
   }
 
+  /** Whether another request of a connection may be started. */
+  const hasRoom = ({ started }: Connection): boolean => {
+    if (started.size >= maxInFlight) return false
+    let unsent = 0
+    for (const { writableLength } of started) unsent += writableLength
+    return unsent < maxUnsent
+  }
+
   const pause = (connection: Connection, socket: Socket) => {
     socket.pause()
     connection.timer ??= setTimeout(() => socket.destroy(), stallTimeout).unref()
@@ -108,7 +118,7 @@ export function createInFlight(
   const takeTurn = (connection: Connection, socket: Socket) => {
     connection.scheduled = false
     const { held, started } = connection
-    const next = started.size < maxInFlight ? held.shift() : undefined
+    const next = hasRoom(connection) ? held.shift() : undefined
     if (next) {
       heldBack -= 1
       if (connection.refusing && held.length === 0) next[1].shouldKeepAlive = false
@@ -116,7 +126,7 @@ export function createInFlight(
     }
     if (!connection.timer || socket.destroyed) return
     if (held.length > 0) {
-      if (started.size < maxInFlight) schedule(connection, socket)
+      if (hasRoom(connection)) schedule(connection, socket)
     } else if (!connection.refusing) {
       clearTimeout(connection.timer)
       connection.timer = undefined
@@ -145,7 +155,7 @@ export function createInFlight(
       if (heldBack < maxHeldBack) {
         heldBack += 1
         connection.held.push([request, response])
-        if (connection.started.size < maxInFlight) schedule(connection, socket)
+        if (hasRoom(connection)) schedule(connection, socket)
         return
       }
       connection.refusing = true

@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import type { App } from './app.ts'
+import { createConnections } from './connections.ts'
 import { createInFlight } from './in-flight.ts'
 import { answerAndClose, malformedError } from './malformed.ts'
 import { createPace, sendingOf } from './pace.ts'
@@ -50,6 +52,8 @@ export type ServerOptions = {
   /** Serves HTTPS. */
   readonly tls?: TlsPair | undefined
   readonly limits?: Partial<ServerLimits>
+  /** The client at the other end of a connection, which gets a share of all connections; see `createConnections`. */
+  readonly clientOf?: ((peer: string | undefined) => string | undefined) | undefined
 }
 
 /** The activity of a server. */
@@ -84,7 +88,7 @@ export type Listening = {
  */
 export async function listen(
   app: Pick<App, 'handle' | 'refuse'>,
-  { host, port, tls, limits: given }: ServerOptions,
+  { host, port, tls, limits: given, clientOf }: ServerOptions,
 ): Promise<Listening> {
   const limits = { ...defaultLimits, ...given }
   const settings = {
@@ -105,15 +109,12 @@ export async function listen(
   const server: Server = secure ?? createServer(settings)
   server.maxConnections = limits.maxConnections
 
-  let connections = 0
+  const connections = createConnections(limits.maxConnections, clientOf)
   let malformed = 0
   let slow = 0
   let closing = false
   let onIdle = () => {}
-  server.on('connection', (socket) => {
-    connections += 1
-    socket.once('close', () => (connections -= 1))
-  })
+  server.on('connection', (socket: Socket) => connections.add(socket))
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     const { 'content-length': length = '0', 'transfer-encoding': coding } = request.headers
     if (closing || coding !== undefined || Number(length) > limits.bodySize) response.shouldKeepAlive = false
@@ -166,7 +167,7 @@ export async function listen(
   const address = server.address()
   return {
     port: typeof address === 'object' && address ? address.port : port,
-    traffic: () => ({ connections, requests: inFlight.responses.size, malformed, slow }),
+    traffic: () => ({ connections: connections.open, requests: inFlight.responses.size, malformed, slow }),
     setTls(pair) {
       secure?.setSecureContext(pair)
     },
