@@ -7,7 +7,7 @@ import { reportingErrors } from '../export/errors.ts'
 import { writeOutput, writeStdout } from '../fs/output.ts'
 import { platforms } from '../image/platform.ts'
 import type { History } from '../packages/source.ts'
-import { counted } from '../text/amounts.ts'
+import { counted, notEvaluated } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
 import { openWorkshop, type Workshop } from './compose.ts'
 import { parseInterval, sampled } from './sampled.ts'
@@ -124,7 +124,7 @@ async function evaluateHistory(
       added += versions.add(history.id, rows)
       versions.noteWhole(history.id, commit)
       evaluated += 1
-      const left = listed.failed.length === 0 ? '' : `, ${listed.failed.length} names do not evaluate`
+      const left = listed.failed.length === 0 ? '' : `, ${notEvaluated(listed.failed.length)}`
       progress.note(`${commit.slice(0, 12)}: ${counted(rows.length, 'package')}${left}`)
     } catch (error) {
       if (signal.aborted) throw error

@@ -99,7 +99,7 @@ export async function evaluate(lookUp: LookUp, options: RunOptions, spent = 0): 
     const bare = alone.ok || thrown || lookUp.meta === false ? alone : await ask([attribute], false, false)
     if (!bare.ok && takesTooMuch(bare)) throw tookTooMuch(bare, options)
     const failing = alone.ok || takesTooMuch(alone) ? bare : alone
-    const [answered] = bare.ok ? bare.answers : failing.ok ? [] : [failureOf(failing, thrown)]
+    const [answered] = bare.ok ? bare.answers : failing.ok ? [] : [failureOf(failing, thrown, lookUp.set)]
     if (!answered || answered.status === 'thrown') throw new Error('Nix gave no answer for a name')
     looked.push(answered)
   }
@@ -115,10 +115,11 @@ const bareShare = 1 / 4
 const tooSlow: Failed = { ok: false, exitCode: undefined, timedOut: true, lines: [] }
 export const takesTooMuch = ({ timedOut, tooLarge }: Failed): boolean => timedOut || tooLarge === true
 
-function failureOf(result: Failed, thrown: boolean): LookupResult {
+function failureOf(result: Failed, thrown: boolean, set: LookUp['set']): LookupResult {
   const message = messageOf(result.lines)
+  const folder = 'folder' in set ? set.folder : undefined
   // A killed process has no exit code, and may succeed the next time.
-  return failed(message, result.exitCode !== undefined && isLasting(message, thrown))
+  return failed(message, result.exitCode !== undefined && isLasting(message, thrown, folder))
 }
 
 /** The argument `identity` of lookup.nix. */

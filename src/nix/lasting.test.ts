@@ -19,6 +19,10 @@ describe('isLasting', () => {
     ["error: unable to download 'https://example.org/x': Couldn't resolve host name (6)", false, false],
     ["error: unable to download 'https://example.org/x': HTTP error 404", true, false],
     ["error: getting status of '/x/y': No such file or directory", false, false],
+    ["error: getting status of '/set/y': No such file or directory", false, true],
+    ["error: opening file '/set/y': No such file or directory", false, true],
+    ["error: path '/set/y.nix' does not exist", false, true],
+    ["error: path '/setting/y.nix' does not exist", false, false],
     ['error: nix-instantiate was ended by SIGKILL', false, false],
     ["error: undefined variable 'x'\nerror: nix-instantiate was ended by SIGKILL", false, false],
     ["error: builder for '/nix/store/x.drv' failed with exit code 1", false, false],
@@ -35,7 +39,7 @@ describe('isLasting', () => {
   ]
   for (const [message, thrown, lasting] of rows) {
     it(`says ${lasting ? 'yes' : 'no'} to ${message.slice(0, 70)}${thrown ? ', thrown' : ''}`, () => {
-      assert.equal(isLasting(message, thrown), lasting)
+      assert.equal(isLasting(message, thrown, '/set'), lasting)
     })
   }
 })

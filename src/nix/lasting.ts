@@ -2,9 +2,12 @@
  * Whether every evaluation of the same revision fails with this message. This is only so for errors in the code itself: a
  * failed fetch or build, or a process that was killed or ran out of memory, may succeed the next time.
  * @param thrown whether `builtins.tryEval` catches the failure: `throw` or `assert`
+ * @param folder the folder of the package set: a revision always has the same files
  */
-export function isLasting(message: string, thrown: boolean): boolean {
+export function isLasting(message: string, thrown: boolean, folder?: string): boolean {
   if (passing.test(message)) return false
+  const absent = noFile.exec(message)?.groups?.['path']
+  if (folder !== undefined && absent?.startsWith(`${folder}/`)) return true
   return thrown || (message.startsWith('error: ') && certain.test(message.split('\n', 1)[0] ?? ''))
 }
 
@@ -24,6 +27,9 @@ const passing = new RegExp(
   ].join('|'),
   'i',
 )
+
+const noFile =
+  /^error: (?:path|getting status of|opening file) '(?<path>[^']*)'(?: does not exist|: No such file)/
 
 // The messages of Nix 2.3 to 2.34 for code that cannot be evaluated (libexpr: eval.cc, parser.y, primops.cc).
 const certain = new RegExp(

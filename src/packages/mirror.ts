@@ -76,8 +76,15 @@ export function createMirror(url: string, commitsOnly: boolean, options: RemoteO
       const newest = await head()
       const end =
         typeof back === 'number' ? back : (await (isCommit(back) ? reached(back) : named(back)))?.commit
-      if (!newest || end === undefined) throw unknownTag()
-      return queries(() => fetcher.commitLog(folder, { newest: newest.commit, back: end }))
+      if (!newest) throw unknownTag()
+      const log = (until: string | number) =>
+        queries(() => fetcher.commitLog(folder, { newest: newest.commit, back: until }))
+      if (end !== undefined) return log(end)
+      if (typeof back !== 'string' || !abbreviated.test(back)) throw unknownTag()
+      const all = await log(beginning)
+      const [meant, ...others] = all.filter(({ commit }) => commit.startsWith(back))
+      if (!meant || others.length > 0) throw unknownTag()
+      return all.slice(0, all.indexOf(meant) + 1)
     },
   }
 
@@ -92,3 +99,9 @@ export function createMirror(url: string, commitsOnly: boolean, options: RemoteO
     distrust: () => list.distrust(),
   }
 }
+
+/** As git prints commits. */
+const abbreviated = /^[0-9a-f]{7,39}$/
+
+/** Seconds since 1970, before the first commit of any git repository. git does not read small numbers as times. */
+const beginning = 100_000_000

@@ -123,9 +123,22 @@ describe('nameFilter', () => {
 })
 
 describe('refusalOf', () => {
+  // As nixpkgs has it since 26.05.
+  const problems = "error: Refusing to evaluate package 'a-1' in x:1 because it has problems:"
+  const remedy =
+    'See also https://nixos.org\nTo allow evaluation regardless, use:\n- NixOS: nixpkgs.config = <below code>;'
   const rows: [message: string, refusal: RegExp | undefined][] = [
     ['error: Package ‘a-1’ in x:1 has an unfree license (‘unfree’), refusing to evaluate.', /unfree/],
     ['error: Package ‘a-1’ in x:1 is marked as broken, refusing to evaluate.', /broken/],
+    [`${problems}\n- broken: This package is broken.\n${remedy}`, /^is marked as broken$/],
+    [
+      `${problems}\n- removal: a-1 will be removed.\n- broken: This package is broken.\n${remedy}`,
+      /^is marked as broken$/,
+    ],
+    [
+      `${problems}\n- old (kind "deprecated"): Use b instead.\n${remedy}`,
+      /^is refused by the package set: old \(kind "deprecated"\): Use b instead\.$/,
+    ],
     ['error: Package ‘a-1’ in x:1 is marked as insecure, refusing to evaluate.', /insecure/],
     [
       'error: Package ‘a-1’ in x:1 is not available on the requested hostPlatform:',

@@ -103,7 +103,16 @@ export function limitsOf(
 }
 
 // The messages of nixpkgs for packages that its policy refuses (pkgs/stdenv/generic/check-meta.nix).
-const refusals: readonly [message: RegExp, refusal: string | ((platform: string) => string)][] = [
+const refusals: readonly [
+  message: RegExp,
+  refusal: string | ((platform: string, match: RegExpExecArray) => string),
+][] = [
+  // Since 26.05, see problems.nix beside it. The lines that follow tell how to allow the package.
+  [/ because it has problems:\n(?:- .*\n)*?- broken: /, 'is marked as broken'],
+  [
+    / because it has problems:\n- (?<problem>.*)/,
+    (_, { groups }) => `is refused by the package set: ${groups?.['problem'] ?? ''}`,
+  ],
   [/has an unfree license/, 'has an unfree licence, which this registry does not serve'],
   [/is marked as broken/, 'is marked as broken'],
   [/is marked as insecure|known vulnerabilities/, 'is marked as insecure'],
@@ -120,6 +129,9 @@ const refusals: readonly [message: RegExp, refusal: string | ((platform: string)
  * @param platform the name of the platform for the message: `arm64`
  */
 export function refusalOf(message: string, platform: string): string | undefined {
-  const refusal = refusals.find(([pattern]) => pattern.test(message))?.[1]
-  return typeof refusal === 'function' ? refusal(platform) : refusal
+  for (const [pattern, refusal] of refusals) {
+    const match = pattern.exec(message)
+    if (match) return typeof refusal === 'string' ? refusal : refusal(platform, match)
+  }
+  return undefined
 }

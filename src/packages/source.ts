@@ -65,7 +65,7 @@ export type History = {
   readonly id: string
   /**
    * The commits from `latest` back along first parents, newest first.
-   * @param back where to end: a tag as in an image's name, or seconds since 1970
+   * @param back where to end: a tag as in an image's name, 7 or more first digits of a commit, or seconds since 1970
    * @throws MANIFEST_UNKNOWN for an unknown tag, SOURCE_UNREACHABLE
    */
   commits(back: string | number): Promise<readonly CommitOfHistory[]>

@@ -1,6 +1,7 @@
 import { hash, randomUUID } from 'node:crypto'
 import { rename } from 'node:fs/promises'
 import { keyOf, type Json } from '../image/canonical.ts'
+import { notEvaluated } from '../text/amounts.ts'
 import type { NameFilter } from '../packages/policy.ts'
 import type { PackageSource, PinnedSet } from '../packages/source.ts'
 import { fillIndex, type FillOptions } from './fill.ts'
@@ -65,7 +66,7 @@ export function createMaker({ memory, note }: MakerOptions): Maker {
     await rename(part, file)
     index.use(file)
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
-    const left = failed.length === 0 ? '' : `; ${failed.length} names do not evaluate`
+    const left = failed.length === 0 ? '' : `; ${notEvaluated(failed.length)}`
     note(`the search index${ofSet(index)} has ${packagesIn(index)}, after ${seconds} s${left}`)
   }
 

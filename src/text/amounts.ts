@@ -7,3 +7,7 @@ export function bytesText(bytes: number): string {
 
 /** `3 layers`, `1 layer` */
 export const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`
+
+/** `3 names do not evaluate`, `1 name does not evaluate` */
+export const notEvaluated = (count: number): string =>
+  `${counted(count, 'name')} ${count === 1 ? 'does' : 'do'} not evaluate`
