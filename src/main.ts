@@ -125,7 +125,7 @@ export async function start(
       ...(frontend.tls && { tls: true }),
       ...(worker && { nix: status.nixVersion, packages: status.packages.map(describe).join('; ') }),
       store: config.NIXERY_STORAGE_BACKEND,
-      ...startInfo(config, frontend),
+      ...startInfo(config, { port: frontend.port, tls: frontend.tls, isReady }),
     },
     isReady ? 'ready' : 'started, but not ready: the package set cannot be used',
   )

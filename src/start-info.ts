@@ -8,7 +8,7 @@ import { placeOfBlobs } from './stores.ts'
  */
 export function startInfo(
   config: Config,
-  { port, tls }: { readonly port: number; readonly tls: boolean },
+  { port, tls, isReady }: { readonly port: number; readonly tls: boolean; readonly isReady: boolean },
 ): { readonly url: string; readonly data: string; readonly blobs: string; readonly pull?: string } {
   const { NIXERY_HOST, NIXERY_DATA } = config
   const isAny = NIXERY_HOST === '0.0.0.0' || NIXERY_HOST === '::'
@@ -18,7 +18,7 @@ export function startInfo(
     url: `${tls ? 'https' : 'http'}://${address}/`,
     data: NIXERY_DATA,
     blobs: placeOfBlobs(config),
-    // A worker serves no images.
-    ...(config.NIXERY_ROLE !== 'worker' && { pull: `docker pull ${address}/shell/hello` }),
+    // A worker serves no images, and without packages there are none.
+    ...(config.NIXERY_ROLE !== 'worker' && isReady && { pull: `docker pull ${address}/shell/hello` }),
   }
 }

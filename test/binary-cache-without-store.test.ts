@@ -21,12 +21,13 @@ before(async () => {
 })
 after(() => images.dispose())
 
-const nobody = 65534
-const ofNobody = ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups']
-const withoutStore = `mount -t tmpfs -o ro none /nix && exec ${ofNobody.join(' ')} "$0" "$@"`
+/** A user id without a name, as in many containers. */
+const stranger = 64_321
+const asStranger = ['setpriv', `--reuid=${stranger}`, `--regid=${stranger}`, '--clear-groups']
+const withoutStore = `mount -t tmpfs -o ro none /nix && exec ${asStranger.join(' ')} "$0" "$@"`
 
-/** Makes `nobody` the owner of a folder. */
-const give = (folder: string) => execa('chown', ['-R', `${nobody}:${nobody}`, folder])
+/** Makes that user the owner of a folder. */
+const give = (folder: string) => execa('chown', ['-R', `${stranger}:${stranger}`, folder])
 
 /** Settings with the package set as a folder, a git repository, a flake and a channel. */
 async function sources(): Promise<Record<string, string>> {
@@ -51,13 +52,13 @@ async function sources(): Promise<Record<string, string>> {
 describe('images from binary caches on a machine without a Nix store', () => {
   it('are served by an unprivileged server, for any package source', async (test) => {
     if (process.getuid?.() !== 0) return test.skip('hiding the store needs root')
-    const { failed } = await execa(ofNobody[0] ?? '', [...ofNobody.slice(1), launcher, '--help'], {
+    const { failed } = await execa(asStranger[0] ?? '', [...asStranger.slice(1), launcher, '--help'], {
       reject: false,
     })
-    if (failed) return test.skip('`nobody` cannot read this checkout')
+    if (failed) return test.skip('other users cannot read this checkout')
     const { workspace, url } = images
     await chmod(workspace.folder, 0o755)
-    const data = join(workspace.folder, 'of-nobody')
+    const data = join(workspace.folder, 'of-stranger')
     await mkdir(data)
     const settings = {
       ...(await sources()),

@@ -129,7 +129,9 @@ describe('the operators of the server', () => {
     })
     await makeWritable(disk)
     assert.deepEqual(await untilStatus(200), { store: 'ok', catalog: 'ok', nix: 'ok', packages: 'ok' })
-    const reports = (await logOf(server)).filter(({ msg }) => /^store (does not work|works again)/.test(msg))
+    const reports = (await logOf(server)).filter(({ msg }) =>
+      /^the check of store (failed|succeeds again)/.test(msg),
+    )
     assert.equal(reports.length, 2)
   })
 })

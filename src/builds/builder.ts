@@ -97,7 +97,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
       ids.set(key, build)
       const emit: Emit = (event) => deps.listener(build, event)
       const started = performance.now()
-      emit({ type: 'started', image: formatImageName(request) })
+      emit({ type: 'started', image: formatImageName(request), platform: request.platform.architecture })
       try {
         const begin = () => {
           place.begin()

@@ -3,7 +3,8 @@ import type { StorePath } from '../image/store-path.ts'
 
 /** An event of a build. Times are in milliseconds. */
 export type BuildEvent =
-  | { readonly type: 'started'; readonly image: string }
+  /** `platform` is the architecture of the image; missing in events that an earlier version stored. */
+  | { readonly type: 'started'; readonly image: string; readonly platform?: string }
   /** A request waits for the build, including the one that started it. For `traceparent` see `BuildOptions`. */
   | { readonly type: 'joined'; readonly request: string; readonly traceparent?: string | undefined }
   /** Names are looked up in the package set, whether that succeeds or not. */

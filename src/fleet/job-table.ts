@@ -130,7 +130,14 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
       if (rows.length === 0) return undefined
       if (job.kind === 'image') {
         await appendEvents(transaction, [
-          [id, { type: 'started', image: formatImageName(job.request) }],
+          [
+            id,
+            {
+              type: 'started',
+              image: formatImageName(job.request),
+              platform: job.request.platform.architecture,
+            },
+          ],
           [id, { type: 'joined', request: requestId }],
         ])
       }

@@ -81,7 +81,10 @@ describe('createOps', () => {
     assert.deepEqual(await readiness(ops), [503, { ready: false, checks: { store: 'UNKNOWN', nix: 'ok' } }])
     broken = undefined
     assert.equal((await readiness(ops))[0], 200)
-    assert.deepEqual(lines, ['store does not work: this server is not ready', 'store works again'])
+    assert.deepEqual(lines, [
+      'the check of store failed: this server is not ready',
+      'the check of store succeeds again',
+    ])
   })
 
   it('is ready without a check that is not necessary, and does not wait for it', async () => {
@@ -93,7 +96,7 @@ describe('createOps', () => {
     hanging.reject(new NixeryError('STORE_UNAVAILABLE', 'away'))
     await assert.rejects(hanging.promise)
     assert.deepEqual(await readiness(ops), without('STORE_UNAVAILABLE'))
-    assert.deepEqual(lines, ['store does not work'])
+    assert.deepEqual(lines, ['the check of store failed'])
   })
 
   it('checks once for concurrent callers, and reuses the result for a while', async () => {

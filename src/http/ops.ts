@@ -138,11 +138,11 @@ function createCheckRunner(
     running.set(name, result)
     try {
       await within(timeout, result)
-      if (failing.delete(name)) onChange(`${name} works again`)
+      if (failing.delete(name)) onChange(`the check of ${name} succeeds again`)
       return 'ok'
     } catch (error) {
       const consequence = unnecessary.has(name) ? '' : ': this server is not ready'
-      if (!failing.has(name)) onChange(`${name} does not work${consequence}`, error)
+      if (!failing.has(name)) onChange(`the check of ${name} failed${consequence}`, error)
       failing.add(name)
       if (error === late) return 'TIMEOUT'
       return isNixeryError(error) ? error.code : 'UNKNOWN'

@@ -59,6 +59,13 @@ describe('environmentFor', () => {
     }
   })
 
+  it('names a user, because Nix does not start for a user id that has no name', () => {
+    for (const purpose of purposes) {
+      assert.equal(environmentFor(purpose, {}, options)['USER'], 'nixery')
+      assert.equal(environmentFor(purpose, { USER: 'alice' }, options)['USER'], 'alice')
+    }
+  })
+
   it('sets a separate home for evaluations, and the operator’s for other programs', () => {
     const from = { HOME: '/root', XDG_CONFIG_HOME: '/root/c', NIX_USER_CONF_FILES: '/root/nix.conf' }
     const evaluation = environmentFor('evaluate', from, options)

@@ -54,6 +54,8 @@ export function environmentFor(
   const configuration = from['NIX_CONFIG'] ?? ''
   const theirs = purpose === 'evaluate' ? withoutSecrets(configuration) : configuration
   if (settings.length > 0 || theirs !== '') environment['NIX_CONFIG'] = [...settings, theirs].join('\n')
+  // Nix does not start for a user id without an entry in the user database (`podman run --user 1000`), unless this is set.
+  environment['USER'] ??= 'nixery'
   if (purpose === 'evaluate') Object.assign(environment, homeOfEvaluation(home))
   if (purpose === 'fetch') {
     // No one is there to enter a password.

@@ -26,7 +26,7 @@ const summary = (build: BuildRecord, showNames: boolean): Html =>
       <span class="quiet">
         ${build.state === 'running' ? 'for' : 'after'} ${durationText(build.ms)}, started
         <time datetime="${new Date(build.startedAt).toISOString()}">${timeText(build.startedAt)}</time>, for
-        ${counted(build.pulls, 'pull')}
+        ${counted(build.pulls, 'pull')}${build.platform !== undefined && ` · ${build.platform}`}
       </span>
     </p>
     ${

@@ -8,6 +8,8 @@ type Event<Type extends BuildEvent['type']> = Omit<Extract<BuildEvent, { type: T
 export type BuildRecord = {
   readonly id: string
   readonly image: string
+  /** The architecture of the image, such as `amd64`; missing for builds of an earlier version's front ends. */
+  readonly platform?: string
   readonly state: 'running' | 'finished' | 'failed'
   /** Milliseconds since 1970. */
   readonly startedAt: number
@@ -79,7 +81,7 @@ export function createHistory({
   return {
     listener(id, event) {
       if (event.type === 'started') {
-        records.set(id, newRecord(id, event.image, now(), texts.lines()))
+        records.set(id, newRecord(id, event, now(), texts.lines()))
         if (records.size > builds)
           records.delete(leastWorth([...records.values()].filter((each) => each.id !== id)))
       }
@@ -104,12 +106,13 @@ export function createHistory({
 
 const newRecord = (
   id: string,
-  image: string,
+  { image, platform }: Event<'started'>,
   startedAt: number,
   showLine: MutableRecord['showLine'],
 ): MutableRecord => ({
   id,
   image,
+  ...(platform !== undefined && { platform }),
   startedAt,
   state: 'running',
   ms: 0,

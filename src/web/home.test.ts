@@ -2,15 +2,16 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { amd64, arm64, type Platform } from '../image/platform.ts'
 import { readAssets } from './assets.ts'
+import { createHistory, type BuildRecord } from './history.ts'
 import { homePage } from './home.ts'
 import { documentOf } from './layout.ts'
 
 const assets = readAssets()
 
 /** The page's text on one line. */
-function textFor(defaults: readonly Platform[]): string {
+function textFor(defaults: readonly Platform[], builds?: readonly BuildRecord[]): string {
   const described = [{ source: 'a folder', revision: undefined }]
-  const home = { host: 'host', described, defaults, builds: undefined, now: 0 }
+  const home = { host: 'host', described, defaults, builds, now: 0 }
   const frame = { assets, version: '1', composes: true, searches: true }
   return documentOf(frame, homePage(frame, home))
     .replace(/<[^>]*>/g, '')
@@ -25,6 +26,16 @@ describe('the page', () => {
       textFor([amd64, arm64]),
       /A name without a platform is for amd64 and arm64: each machine gets the image for its own platform\./,
     )
+  })
+
+  it('shows the platform of each build if one name has several', () => {
+    const history = createHistory({ builds: 2, linesPerBuild: 1, now: () => 0 })
+    for (const platform of ['amd64', 'arm64'])
+      history.listener(platform, { type: 'started', image: 'shell/git', platform })
+    const rows = (defaults: readonly Platform[]) =>
+      textFor(defaults, history.recent()).match(/shell\/git (?:a\w+64 )?running/g)
+    assert.deepEqual(rows([amd64, arm64]), ['shell/git arm64 running', 'shell/git amd64 running'])
+    assert.deepEqual(rows([amd64]), ['shell/git running', 'shell/git running'])
   })
 
   it('shows what meta-packages add', () => {

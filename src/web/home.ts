@@ -31,7 +31,7 @@ export const homePage = (frame: Frame, { host, described, defaults, builds, now 
   hasForm: frame.composes,
   body: html`<main class="start">
     ${hero(frame, host)} ${pulling(host)} ${names(defaults)} ${source(described)}
-    ${builds ? html`${recentBuilds(builds, now)} ${recentErrors(builds, now)}` : ownBuilds}
+    ${builds ? html`${recentBuilds(builds, defaults.length > 1, now)} ${recentErrors(builds, now)}` : ownBuilds}
   </main>`,
 })
 
@@ -168,7 +168,8 @@ const ownBuilds = html`<section>
 const link = ({ id, image }: BuildRecord): Html =>
   html`<a class="image" href="/builds/${id}">${imageText(image)}</a>`
 
-const recentBuilds = (builds: readonly BuildRecord[], now: number): Html =>
+/** @param showPlatform whether a name without a platform has several builds */
+const recentBuilds = (builds: readonly BuildRecord[], showPlatform: boolean, now: number): Html =>
   html`<section>
     <h2>Recent builds</h2>
     ${
@@ -187,7 +188,10 @@ const recentBuilds = (builds: readonly BuildRecord[], now: number): Html =>
               ${builds.slice(0, mostBuilds).map(
                 (build) =>
                   html`<tr>
-                    <td>${link(build)}</td>
+                    <td>
+                      ${link(build)}
+                      ${showPlatform && html`<span class="quiet small">${build.platform ?? ''}</span>`}
+                    </td>
                     <td class="fixed state ${build.state}">${build.state}</td>
                     <td class="fixed quiet">${ago(build.startedAt, now)}</td>
                     <td class="fixed quiet">${durationText(build.ms)}</td>

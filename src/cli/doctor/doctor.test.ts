@@ -40,6 +40,10 @@ describe('findingsOf', () => {
     ['error: cloning builder process: Operation not permitted', /--privileged/],
     ['error: writing to file: No space left on device', /nix-collect-garbage/],
     ['error: opening lock file "/nix/var/nix/db/big-lock": Permission denied', /NIX_REMOTE=daemon/],
+    [
+      "error: could not set permissions on '/nix/var/nix/profiles/per-user' to 755: Operation not permitted",
+      /NIX_REMOTE=daemon.*NIXERY_ORIGIN=caches/,
+    ],
   ]
   for (const [line, fix] of table) {
     it(`suggests a fix for “${line.slice(7, 50)}…”`, () => {

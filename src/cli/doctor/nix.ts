@@ -7,6 +7,10 @@ import { plainEnvironment } from './surroundings.ts'
 const installing =
   'apt-get install --no-install-recommends nix-bin, or, for another system, see https://nixos.org/download'
 
+const storeAccess =
+  'run as root, or use the daemon (NIX_REMOTE=daemon), or own the store: sudo chown -R "$USER" /nix; ' +
+  'or serve packages from binary caches only: NIXERY_ORIGIN=caches'
+
 /** Known reasons why all builds fail, and their fixes. */
 const reasons: readonly (readonly [reason: RegExp, fix: string])[] = [
   [/cannot connect to (socket|daemon)/i, 'systemctl enable --now nix-daemon.socket'],
@@ -20,14 +24,12 @@ const reasons: readonly (readonly [reason: RegExp, fix: string])[] = [
   ],
   [/No space left|disk (is )?full/i, 'nix-collect-garbage --delete-older-than 30d'],
   [/Read-only file system/i, 'make /nix writable'],
+  [/could not set permissions on|opening lock file/i, storeAccess],
   [
     /sandbox|unshare|namespace|pivot_root|setting up|Operation not permitted/i,
     "in a container, add --privileged or NIXERY_SANDBOX=false; elsewhere: echo 'sandbox = false' >>/etc/nix/nix.conf",
   ],
-  [
-    /Permission denied|cannot create|opening lock file/i,
-    'run as root, or use the daemon (NIX_REMOTE=daemon), or own the store: sudo chown -R "$USER" /nix',
-  ],
+  [/Permission denied|cannot create/i, storeAccess],
 ]
 
 const fixOf = (text: string): string | undefined => reasons.find(([reason]) => reason.test(text))?.[1]
