@@ -22,6 +22,7 @@ const debianPackages = {
   jq: 'jq',
   curl: 'curl',
   'docker-registry': 'docker-registry',
+  sqlite3: 'sqlite3',
   'podman-compose': 'podman-compose',
   sshd: 'openssh-server',
   nginx: 'nginx-light',

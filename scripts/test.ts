@@ -13,7 +13,7 @@ const needed: Program[] = [
   ...(['nix-store', 'git', 'xz', 'openssl', 'python3', 'skopeo', 'podman', 'runc', 'umoci'] as const),
   ...(['buildah', 'containerd', 'ctr', 'dockerd'] as const),
   ...(['docker-registry', 'nginx', 'initdb', 'chromium', 'libdeflate.so.0'] as const),
-  ...(['htpasswd', 'jq', 'curl', 'sshd', 'haproxy', 'pgbouncer'] as const),
+  ...(['htpasswd', 'jq', 'curl', 'sshd', 'haproxy', 'pgbouncer', 'sqlite3'] as const),
   ...(['zsh', 'fish', 'groff', 'prometheus'] as const),
   ...(['radosgw', 'ceph-mon', 'ceph-osd', 'mkfs.ext4', 'ceph'] as const),
 ]

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import {
+  backupCommands,
   cacheCommands,
   composeCommands,
   unitCommands,
@@ -27,11 +28,20 @@ const ofItself = (text: string) => elsewhere('test/self-image.test.ts', text)
 const inImages = (text: string) => elsewhere('test/images/nix-and-languages.test.ts', text)
 
 const checks: Readonly<Record<string, Check>> = {
+  ...backupCommands,
   ...composeCommands,
   ...sharedCacheCommands,
   ...cacheCommands,
   'podman pull --tls-verify=false 127.0.0.1:8080/shell/git/htop': ofPodman('pull'),
   './bin/nixery serve': { serves: true },
+  'podman run --rm -it 127.0.0.1:8080/shell/git/htop': ofPodman("'run'"),
+  './bin/nixery recipe check recipes': elsewhere('test/documents.test.ts', "'recipe', 'check'"),
+  'NIXERY_RECIPES=recipes ./bin/nixery serve': elsewhere('test/recipes/recipes.test.ts', 'NIXERY_RECIPES'),
+  'podman run --rm --tls-verify=false --publish 127.0.0.1:8000:8000 127.0.0.1:8080/recipe/hello': {
+    not: 'needs a network between containers; test/recipes/recipes.test.ts runs images of recipes',
+  },
+  'openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=nixery -addext subjectAltName=DNS:nixery.example.org -keyout tls.key -out tls.crt':
+    elsewhere('test/support/certificates.ts', "'req', ...kind"),
   'NIXERY_PKGS_PATH=/path/to/nixpkgs ./bin/nixery serve': { serves: true },
   'NIXERY_PKGS_PATH=/path/to/my-packages ./bin/nixery serve': { serves: true },
   'NIXERY_PLATFORMS=amd64,arm64 NIXERY_CHANNEL=nixos-25.11 ./bin/nixery serve': {
@@ -125,13 +135,9 @@ const checks: Readonly<Record<string, Check>> = {
   'nix-build --store $HOME/nix …': inImages('nix-build --store $HOME/nix'),
   'podman run --security-opt seccomp=unconfined --security-opt unmask=ALL --user 1000 --env HOME=/tmp …':
     inImages('--security-opt=unmask=ALL'),
-  'nixery build shell/git/htop --output docker-archive:image.tar': elsewhere(
-    'test/build-command.test.ts',
-    "['build', 'shell/hello', '-o', `docker-archive:",
-  ),
-  'nixery push shell/git/htop registry.example.org/tools:latest': elsewhere(
-    'test/push-command.test.ts',
-    "['push', ...args",
+  'nixery build shell/git/htop --output docker-archive:- | podman load': elsewhere(
+    'test/snippets.test.ts',
+    "snippet('build')",
   ),
   'NIXERY_RECIPES=packaging/recipes ./bin/nixery push recipe/nixery registry.example.org/nixery:0.1.0':
     elsewhere('test/push-command.test.ts', "['push', ...args"),

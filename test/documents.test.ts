@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { access, readdir, readFile } from 'node:fs/promises'
+import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { execa } from 'execa'
 import { generatedPages } from '../scripts/configuration.ts'
+import { launcher } from './support/command.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -48,6 +51,19 @@ describe('the documents', () => {
         (path) => !existsSync(join(root, path)) && !existsSync(join(root, 'src', path)),
       )
       assert.deepEqual(missing, [], page)
+    }
+  })
+
+  it('begin recipes with one that is valid', async () => {
+    const page = await readFile(join(root, 'docs', 'recipes.md'), 'utf8')
+    const [, recipe = ''] = /## A first recipe\n[^]*?```toml\n([^]*?)```/.exec(page) ?? []
+    const folder = await mkdtemp(join(tmpdir(), 'nixery-recipes-'))
+    try {
+      await writeFile(join(folder, 'hello.toml'), recipe)
+      const { stdout } = await execa(launcher, ['recipe', 'check', folder, '--json'])
+      assert.match(stdout, /"hello"/)
+    } finally {
+      await rm(folder, { recursive: true })
     }
   })
 

@@ -7,6 +7,8 @@ import { execa } from 'execa'
 import { openPodman, type Podman } from '../scripts/podman.ts'
 import { mediaTypes } from '../src/image/oci.ts'
 import { capabilities } from './support/container-rights.ts'
+import { passwordFile, startDockerRegistry } from './support/docker-registry.ts'
+import { documents } from './support/documents.ts'
 import { demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
 // The program builds an image of itself, and a container of that image serves images with the Nix inside it.
@@ -188,6 +190,35 @@ describe('the image of this program, built by itself', { skip, timeout: 600_000 
     assert.ok(scrubbed.checked > 20, JSON.stringify(scrubbed))
     assert.match(await inside('nixery', 'warm', 'jq'), /^jq:latest amd64 sha256:/)
     assert.match(await inside('nixery', 'config'), /^NIXERY_DATA +\/var\/lib\/nixery +default$/m)
+  })
+
+  it('is the image of a CI job that builds and pushes another one', async () => {
+    const [, script = ''] =
+      /## Build and push[^]*?# GitLab[^]*?script:\n([^]*?) {2}artifacts/.exec(
+        documents().get('docs/ci.md') ?? '',
+      ) ?? []
+    const lines = [...script.matchAll(/^ *- (.*)$/gm)].map(([, line = '']) => line)
+    assert.equal(lines.length, 2, script)
+    const folder = join(workspace.folder, 'registry')
+    const path = await passwordFile(folder)
+    const registry = await startDockerRegistry(folder, { auth: { htpasswd: { realm: 'test', path } } })
+    const variables = [
+      'NIXERY_PKGS_PATH=/packages',
+      'NIX_TIMEOUT=600',
+      'CI_REGISTRY_USER=user',
+      'CI_REGISTRY_PASSWORD=pass:word',
+      `CI_REGISTRY_IMAGE=${registry.address}/group/project`,
+    ].flatMap((variable) => ['--env', variable])
+    const mounts = ['--volume', `${packages}:/packages:ro`]
+    // GitLab's runner replaces the entry point by a shell.
+    const options = ['--entrypoint=sh', '--network=host', ...limits, ...variables, ...mounts]
+    const job = lines.join('\n').replaceAll('shell/git/htop', 'hello')
+    await podman.run('run', '--rm', ...options, image, '-euc', job)
+    const pushed = `docker://${registry.address}/group/project/tools:latest`
+    const credentials = ['--tls-verify=false', '--creds', 'user:pass:word']
+    const { stdout } = await execa('skopeo', ['inspect', ...credentials, pushed])
+    assert.match(stdout, /"Digest": "sha256:/)
+    await registry.stop()
   })
 
   it('builds in a sandbox if permitted', async () => {

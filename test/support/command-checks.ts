@@ -20,8 +20,8 @@ export const composeCommands: Readonly<Record<string, Check>> = {
     by: 'test/self-image.test.ts',
     text: "'load', '--quiet', '--input', archive",
   },
-  [`${file} up --detach`]: compose,
-  [`${file} logs`]: compose,
+  [`${file} up --detach server`]: compose,
+  [`${file} logs server`]: compose,
   [`${file} exec server nixery gc --dry-run`]: compose,
   [`${file} --profile fleet exec front-1 nixery status`]: compose,
   [`${file} --profile fleet up --detach front-1 front-2 worker`]: compose,
@@ -34,6 +34,29 @@ export const composeCommands: Readonly<Record<string, Check>> = {
   "printf '%s=%s\\n' POSTGRES_PASSWORD $(openssl rand -hex 24) S3_SECRET_KEY $(openssl rand -hex 24) WORKERS 2 >deploy/.env":
     compose,
   'docker pull 127.0.0.1:8080/shell/git': { by: 'test/support/clients/docker.ts', text: 'pull' },
+}
+
+const inBackup = { by: 'test/backup.test.ts', text: "documents().get('docs/backup.md')" }
+const installs = { not: 'changes this machine; test/package.test.ts installs and removes the package' }
+
+/** The commands of docs/backup.md. */
+export const backupCommands: Readonly<Record<string, Check>> = {
+  'mkdir -p /backup': inBackup,
+  'sqlite3 /var/lib/nixery/catalog.db ".backup /backup/catalog.db"': inBackup,
+  'if [ -e /var/lib/nixery/token.key ]; then cp --archive /var/lib/nixery/token.key /backup; fi': inBackup,
+  'cp --archive --update --no-target-directory /var/lib/nixery/store /backup/store': inBackup,
+  'cp --archive /etc/nixery.env /backup': inBackup,
+  'systemctl stop nixery': inBackup,
+  'rm -f /var/lib/nixery/catalog.db-wal /var/lib/nixery/catalog.db-shm': inBackup,
+  'cp --archive --no-target-directory /backup/store /var/lib/nixery/store': inBackup,
+  'cp /backup/catalog.db /var/lib/nixery': inBackup,
+  'if [ -e /backup/token.key ]; then cp /backup/token.key /var/lib/nixery; fi': inBackup,
+  'chown --recursive nixery:nixery /var/lib/nixery': inBackup,
+  'systemctl start nixery': inBackup,
+  'sudo -u nixery nixery --env-file /etc/nixery.env scrub': inBackup,
+  'systemctl restart nixery': installs,
+  'curl --fail --silent --retry 120 --retry-delay 1 --retry-all-errors http://127.0.0.1:8080/readyz':
+    installs,
 }
 
 const agrees = { by: 'test/nixos.test.ts', text: 'sets the folders of the unit' }
