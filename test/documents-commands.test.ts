@@ -162,6 +162,8 @@ const checks: Readonly<Record<string, Check>> = {
   'cp packaging/nixery.service /etc/systemd/system/': systemd,
   ...unitCommands,
   'systemctl enable --now nixery': systemd,
+  'rm -rf ~/.local/share/nixery ~/.cache/nixery': { not: 'removes files of this machine' },
+  'nix-collect-garbage': { not: 'removes files of this machine' },
   'usermod --append --groups nixery www-data': systemd,
   'docker login -u key -p nxk_… registry.example': { not: 'uses an example host' },
   'nixery key': elsewhere('test/access-keys.test.ts', "['key', ...args"),
