@@ -7,6 +7,7 @@ import {
   backupCommands,
   cacheCommands,
   composeCommands,
+  firstRecipeCommands,
   unitCommands,
   type Check,
   sharedCacheCommands,
@@ -19,7 +20,6 @@ import { openWorkspace, type Workspace } from './support/workspace.ts'
 
 const itself = { not: 'runs this test' }
 const minutes = { not: 'takes minutes' }
-const systemd = { not: 'needs systemd as the first process' }
 const elsewhere = (by: string, text: string) => ({ by, text })
 const cluster = { not: 'needs a cluster; test/helm.test.ts checks the rendered chart' }
 const onFleet = (text: string) => elsewhere('test/fleet-operations.test.ts', text)
@@ -30,16 +30,12 @@ const inImages = (text: string) => elsewhere('test/images/nix-and-languages.test
 const checks: Readonly<Record<string, Check>> = {
   ...backupCommands,
   ...composeCommands,
+  ...firstRecipeCommands,
   ...sharedCacheCommands,
   ...cacheCommands,
   'podman pull --tls-verify=false 127.0.0.1:8080/shell/git/htop': ofPodman('pull'),
   './bin/nixery serve': { serves: true },
   'podman run --rm -it 127.0.0.1:8080/shell/git/htop': ofPodman("'run'"),
-  './bin/nixery recipe check recipes': elsewhere('test/documents.test.ts', "'recipe', 'check'"),
-  'NIXERY_RECIPES=recipes ./bin/nixery serve': elsewhere('test/recipes/recipes.test.ts', 'NIXERY_RECIPES'),
-  'podman run --rm --tls-verify=false --publish 127.0.0.1:8000:8000 127.0.0.1:8080/recipe/hello': {
-    not: 'needs a network between containers; test/recipes/recipes.test.ts runs images of recipes',
-  },
   'openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=nixery -addext subjectAltName=DNS:nixery.example.org -keyout tls.key -out tls.crt':
     elsewhere('test/support/certificates.ts', "'req', ...kind"),
   'NIXERY_PKGS_PATH=/path/to/nixpkgs ./bin/nixery serve': { serves: true },
@@ -156,15 +152,9 @@ const checks: Readonly<Record<string, Check>> = {
   'LD_LIBRARY_PATH=/lib ./program': { not: 'runs inside a container' },
   'nix-store --version': { run: true, prints: /\d/ },
   'nix build --impure': { not: 'needs nixpkgs' },
-  'ln -s /opt/nixery/bin/nixery /usr/local/bin/nixery': systemd,
-  'cp packaging/nixery.sysusers /etc/sysusers.d/nixery.conf': systemd,
-  'systemd-sysusers': systemd,
-  'cp packaging/nixery.service /etc/systemd/system/': systemd,
   ...unitCommands,
-  'systemctl enable --now nixery': systemd,
   'rm -rf ~/.local/share/nixery ~/.cache/nixery': { not: 'removes files of this machine' },
   'nix-collect-garbage': { not: 'removes files of this machine' },
-  'usermod --append --groups nixery www-data': systemd,
   'docker login -u key -p nxk_… registry.example': { not: 'uses an example host' },
   'nixery key': elsewhere('test/access-keys.test.ts', "['key', ...args"),
   'nixery key list': elsewhere('test/access-keys.test.ts', "['key', 'list']"),

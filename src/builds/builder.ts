@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { KnownLayer } from '../catalog/catalog.ts'
 import type { VersionIndex } from '../catalog/versions.ts'
-import { formatImageName, type ImageRequest } from '../image/name.ts'
+import type { ImageRequest } from '../image/name.ts'
 import type { PinnedRequest, PackageSets } from '../packages/sets.ts'
 import { urgencies } from '../queue/demand.ts'
 import type { RecipeBook } from '../recipes/book.ts'
 import { build as buildFlow, type BuiltImage, type FlowDeps, type Layering } from './build.ts'
 import { existingUnlessAdmitted } from './admission.ts'
 import type { Caller } from './caller.ts'
-import type { BuildListener, Emit } from './events.ts'
+import { startOf, type BuildListener, type Emit } from './events.ts'
 import { memoryOf } from './failure-memory.ts'
 import type { Image } from './image.ts'
 import { createBuildQueue, type QueuedBy } from './queue.ts'
@@ -97,7 +97,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
       ids.set(key, build)
       const emit: Emit = (event) => deps.listener(build, event)
       const started = performance.now()
-      emit({ type: 'started', image: formatImageName(request), platform: request.platform.architecture })
+      emit(startOf(request))
       try {
         const begin = () => {
           place.begin()

@@ -1,5 +1,13 @@
 import type { Digest } from '../image/digest.ts'
+import { formatImageName, type ImageRequest } from '../image/name.ts'
 import type { StorePath } from '../image/store-path.ts'
+
+/** The first event of a build. */
+export const startOf = (request: ImageRequest): Extract<BuildEvent, { type: 'started' }> => ({
+  type: 'started',
+  image: formatImageName(request),
+  platform: request.platform.architecture,
+})
 
 /** An event of a build. Times are in milliseconds. */
 export type BuildEvent =

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { sql, type Kysely, type RawBuilder } from 'kysely'
 import { LRUCache } from 'lru-cache'
-import type { BuildEvent } from '../builds/events.ts'
+import { startOf, type BuildEvent } from '../builds/events.ts'
 import type { QueuedBy } from '../builds/queue.ts'
 import { NixeryError } from '../errors.ts'
-import { formatImageName } from '../image/name.ts'
 import { retrying } from '../postgres/retry.ts'
 import { appendEvents } from './event-rows.ts'
 import { keyOfJob, needsOf, parseJob, parseOutcome, type Job, type Outcome } from './jobs.ts'
@@ -130,14 +129,7 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
       if (rows.length === 0) return undefined
       if (job.kind === 'image') {
         await appendEvents(transaction, [
-          [
-            id,
-            {
-              type: 'started',
-              image: formatImageName(job.request),
-              platform: job.request.platform.architecture,
-            },
-          ],
+          [id, startOf(job.request)],
           [id, { type: 'joined', request: requestId }],
         ])
       }

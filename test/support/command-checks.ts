@@ -36,6 +36,15 @@ export const composeCommands: Readonly<Record<string, Check>> = {
   'docker pull 127.0.0.1:8080/shell/git': { by: 'test/support/clients/docker.ts', text: 'pull' },
 }
 
+/** The commands of the first recipe in docs/recipes.md. */
+export const firstRecipeCommands: Readonly<Record<string, Check>> = {
+  './bin/nixery recipe check recipes': { by: 'test/documents.test.ts', text: "'recipe', 'check'" },
+  'NIXERY_RECIPES=recipes ./bin/nixery serve': { by: 'test/recipes/recipes.test.ts', text: 'NIXERY_RECIPES' },
+  'podman run --rm --tls-verify=false --publish 127.0.0.1:8000:8000 127.0.0.1:8080/recipe/hello': {
+    not: 'needs a network between containers; test/recipes/recipes.test.ts runs images of recipes',
+  },
+}
+
 const inBackup = { by: 'test/backup.test.ts', text: "documents().get('docs/backup.md')" }
 const installs = { not: 'changes this machine; test/package.test.ts installs and removes the package' }
 
@@ -61,8 +70,16 @@ export const backupCommands: Readonly<Record<string, Check>> = {
 
 const agrees = { by: 'test/nixos.test.ts', text: 'sets the folders of the unit' }
 
-/** The commands of docs/running.md that write the settings of the systemd unit. */
+const systemd = { not: 'needs systemd as the first process' }
+
+/** The commands of docs/running.md that set up the systemd unit, and that of docs/front-server.md. */
 export const unitCommands: Readonly<Record<string, Check>> = {
+  'ln -s /opt/nixery/bin/nixery /usr/local/bin/nixery': systemd,
+  'cp packaging/nixery.sysusers /etc/sysusers.d/nixery.conf': systemd,
+  'systemd-sysusers': systemd,
+  'cp packaging/nixery.service /etc/systemd/system/': systemd,
+  'systemctl enable --now nixery': systemd,
+  'usermod --append --groups nixery www-data': systemd,
   'install --mode 640 --group nixery /dev/null /etc/nixery.env': {
     not: 'needs root, and changes this machine',
   },
