@@ -22,7 +22,8 @@ export function createGate(): Gate {
     }
   }
   return {
-    wait: `sleep ${duration}`,
+    // Not when the sleep ends otherwise: it cannot be started, or something else kills it.
+    wait: `until sleep ${duration}; [ $? -eq 143 ]; do sleep 0.1; done`,
     open() {
       timer ??= setInterval(release, 50).unref()
     },

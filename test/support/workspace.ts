@@ -106,7 +106,7 @@ export async function failureOf(
   name: string,
 ): Promise<{ status: number; code: string; message: string }> {
   const { response, json } = await requestV2(server, `${name}/manifests/latest`)
-  const error = (json as Failure | undefined)?.errors[0]
+  const error = (json as Partial<Failure> | undefined)?.errors?.[0]
   if (!error) throw new Error(`no error for ${name}: ${response.status}`)
   return { status: response.status, code: error.code, message: error.message }
 }
