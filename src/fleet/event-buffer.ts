@@ -7,6 +7,7 @@ export type EventBuffer = {
   add(build: string, event: BuildUpdate): void
   /** Writes the collected events. Does not fail: events that cannot be written are kept for the next attempt. */
   flush(): Promise<void>
+  /** Tries to write the collected events. Later ones are ignored. */
   close(): Promise<void>
 }
 
@@ -31,6 +32,7 @@ export function createEventBuffer({ append, forgetLines }: EventBufferDeps): Eve
   let size = 0
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> = Promise.resolve()
+  let isClosed = false
 
   const lines = new LRUCache<string, number>({ max: 1_000 })
   const forget = async (news: readonly BuildNews[]) => {
@@ -53,6 +55,8 @@ export function createEventBuffer({ append, forgetLines }: EventBufferDeps): Eve
       await append(news)
       await forget(news)
     } catch {
+      // Further attempts would keep the process running for as long as the database does not respond.
+      if (isClosed) return
       batch = [...news, ...batch].slice(-mostKept)
       timer ??= setTimeout(() => void flush(), 4 * longestWait)
     }
@@ -64,6 +68,7 @@ export function createEventBuffer({ append, forgetLines }: EventBufferDeps): Eve
 
   return {
     add(build, event) {
+      if (isClosed) return
       batch.push([build, event])
       size += event.type === 'nix' ? event.line.length : 200
       if (size > largestBatch) void flush()
@@ -71,6 +76,7 @@ export function createEventBuffer({ append, forgetLines }: EventBufferDeps): Eve
     },
     flush,
     async close() {
+      isClosed = true
       await flush()
       clearTimeout(timer)
     },
