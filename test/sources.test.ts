@@ -76,6 +76,7 @@ describe('a git repository', () => {
     )
 
     const third = await commitSet(repository, greeting('three'))
+    await until(async () => (await statusOf(server, 'hello', third)) === 200, 'the new commit is known')
     const three = await digestOf(server, 'hello', third)
     await until(async () => (await digestOf(server, 'hello')) === three, 'the newest commit is served')
     assert.equal(await digestOf(server, 'hello', 'old'), one)
