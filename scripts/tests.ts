@@ -30,9 +30,10 @@ const slowestShown = 15
 
 const timeLimit = join(import.meta.dirname, 'time-limit.ts')
 
+const takesMinutes =
+  /^test\/(images|clients)\/|^test\/(compression|images|nix-versions|package|self-image)\.|^src\/nix\/nix\./
 /** Puts files that take minutes first, so that none of them runs alone at the end. */
-const rankOf = (file: string): number =>
-  /^test\/(images|clients)\//.test(file) ? 0 : file.startsWith('test/') ? 1 : 2
+const rankOf = (file: string): number => (takesMinutes.test(file) ? 0 : file.startsWith('test/') ? 1 : 2)
 
 /**
  * Runs tests and prints their results. At the end it lists the skipped tests with their reasons, which are easily
@@ -48,7 +49,7 @@ export async function runTests({ patterns, shared = [], concurrency }: TestsOpti
   const files = globSync(patterns)
     .filter((file) => !shared.includes(file))
     .sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1))
-  if (shared.length > 0) files.push(...shareProcesses(shared, join(cache, 'tests')))
+  if (shared.length > 0) files.unshift(...shareProcesses(shared, join(cache, 'tests')))
   const events = run({ files, concurrency, execArgv: ['--import', timeLimit] })
   events.on('test:fail', ({ todo }) => {
     if (todo === undefined) failed = true

@@ -1,7 +1,7 @@
 import { isMainThread } from 'node:worker_threads'
 
-/** In seconds. The slowest file takes a minute and a half, or seven minutes on two cores with ten busy processes. */
-const limit = 900
+/** In seconds. The slowest file takes a minute and a half, or nine minutes on two cores with forty busy processes. */
+const limit = 1800
 
 // Loaded into the process of each file. The time limit of Node's runner sends SIGTERM and then waits for the hooks of the
 // tests, which is forever if one hangs. With this limit, exit handlers end the programs that the tests started.
