@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -36,6 +36,16 @@ describe('a folder of recipes', () => {
     assert.deepEqual((await bookOf().find('web', place)).recipe, { packages: ['nginx'], workdir: '/srv' })
     assert.equal(await messageOf('broken'), 'broken.toml:2:1: recipe broken: user: must be a text in quotes')
     assert.equal(await messageOf('other'), 'there is no recipe other')
+  })
+
+  it('reports pipes, devices and folders in place of recipes, and does not wait for them', async () => {
+    execFileSync('mkfifo', [join(folder, 'pipe.toml')])
+    symlinkSync('/dev/zero', join(folder, 'device.toml'))
+    mkdirSync(join(folder, 'directory.toml'))
+    for (const name of ['pipe', 'device', 'directory'])
+      assert.match((await messageOf(name)) ?? '', /is not a file, or a link to one$/)
+    for (const name of ['pipe', 'device', 'directory'])
+      rmSync(join(folder, `${name}.toml`), { recursive: true })
   })
 
   it('reports inconsistencies with the position in the file of the wrong recipe', async () => {

@@ -154,8 +154,10 @@ async function readEntry(folder: string, file: string, name: string, paths: stri
   const format = formatOf(file) ?? 'toml'
   let text = ''
   try {
-    const { size } = await stat(join(folder, file))
-    if (size > mostBytes) return broken([{ message: `has more than ${mostBytes} bytes` }])
+    const found = await stat(join(folder, file))
+    // Reading a pipe or a device may never end.
+    if (!found.isFile()) return broken([{ message: 'is not a file, or a link to one' }])
+    if (found.size > mostBytes) return broken([{ message: `has more than ${mostBytes} bytes` }])
     text = await readFile(join(folder, file), 'utf8')
     const parsed = parseRecipe(name, text, format)
     if (!parsed.ok) return broken(parsed.problems)

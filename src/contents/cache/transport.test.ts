@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -166,6 +167,8 @@ describe('a cache in a folder', () => {
     writeFileSync(join(folder, 'cache', 'x'), body)
     writeFileSync(join(folder, 'secret'), body)
     symlinkSync('nowhere', join(folder, 'cache', 'dangling'))
+    symlinkSync('/dev/zero', join(folder, 'cache', 'device'))
+    execFileSync('mkfifo', [join(folder, 'cache', 'pipe')])
     transport = fileTransport(pathToFileURL(`${folder}/cache/`))
   })
   after(() => rmSync(folder, { recursive: true }))
@@ -177,6 +180,13 @@ describe('a cache in a folder', () => {
     await assert.rejects(transport.small(at('x'), 10, undefined), trouble(/larger/))
     await assert.rejects(textOf(transport.bytes(at('none'), undefined)), CacheTrouble)
     await assert.rejects(transport.small(at('.'), 100_000, undefined), CacheTrouble)
+  })
+
+  it('is not read if a file is a pipe or a device, which may never end', async () => {
+    for (const name of ['pipe', 'device']) {
+      await assert.rejects(transport.small(at(name), 200_000, undefined), trouble(/no regular file/))
+      await assert.rejects(textOf(transport.bytes(at(name), undefined)), trouble(/no regular file/))
+    }
   })
 
   it('is never left', async () => {

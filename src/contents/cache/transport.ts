@@ -129,6 +129,12 @@ export function fileTransport(folder: URL): Transport {
       throw new CacheTrouble('a narinfo refers to a file outside of the cache')
     return fileURLToPath(url)
   }
+  /** The size of a file. @throws CacheTrouble for pipes and devices, of which reading may never end */
+  const sizeOf = async (file: string): Promise<number> => {
+    const found = await stat(file)
+    if (!found.isFile()) throw new CacheTrouble('a file of the cache is no regular file')
+    return found.size
+  }
   const failure = (error: unknown): CacheTrouble =>
     error instanceof CacheTrouble
       ? error
@@ -137,7 +143,7 @@ export function fileTransport(folder: URL): Transport {
     async small(url, limit, signal) {
       try {
         const file = fileOf(url)
-        if ((await stat(file)).size > limit) throw new CacheTrouble(`a file is larger than ${limit} bytes`)
+        if ((await sizeOf(file)) > limit) throw new CacheTrouble(`a file is larger than ${limit} bytes`)
         return await readFile(file, { signal })
       } catch (error) {
         signal?.throwIfAborted()
@@ -147,7 +153,9 @@ export function fileTransport(folder: URL): Transport {
     },
     async *bytes(url, signal) {
       try {
-        yield* createReadStream(fileOf(url), { signal }) as AsyncIterable<Buffer>
+        const file = fileOf(url)
+        await sizeOf(file)
+        yield* createReadStream(file, { signal }) as AsyncIterable<Buffer>
       } catch (error) {
         signal?.throwIfAborted()
         throw failure(error)
