@@ -41,6 +41,22 @@ describe('the lead for a task of one process', { skip: noPostgres, timeout: 300_
     assert.equal(lead.lost.aborted, false)
   })
 
+  it('is lost in time if the database responds late', async () => {
+    const db = await process()
+    const late = db.withPlugin({
+      transformQuery: ({ node }) => node,
+      async transformResult({ result }) {
+        await sleep(1_000) // longer than the term
+        return result
+      },
+    })
+    const lead = await takeLead(late, 'd', { owner: 'one', term: 1 })
+    assert.ok(lead)
+    // Timers run in the order of their times.
+    await Promise.race([once(lead.lost, 'abort'), sleep(300)])
+    assert.equal(lead.lost.aborted, true)
+  })
+
   it('passes to another process if its holder does not renew it, and the holder notices', async () => {
     const [one, two] = [await process(), await process()]
     const lead = await takeLead(one, 'c', { owner: 'one', term: 1 })

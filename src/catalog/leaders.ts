@@ -22,6 +22,7 @@ export async function takeLead(
   name: string,
   { owner, term = 30 }: LeadOptions,
 ): Promise<Lead | undefined> {
+  const takenAt = performance.now()
   const until = sql<number>`${now} + ${term * 1000}::bigint`
   const isTaken = await db
     .insertInto('leaders')
@@ -34,18 +35,21 @@ export async function takeLead(
   if (!isTaken) return undefined
 
   const lost = new AbortController()
-  // Shorter than the term in the database, after which another process may start.
+  // Shorter than the term in the database, after which another process may start. It is measured from before the statement
+  // is sent, because its response may take long.
   const shorter = (term * 1000 * 2) / 3
   let deadline: NodeJS.Timeout | undefined
-  const isHeld = () => {
+  const isHeldSince = (time: number) => {
     clearTimeout(deadline)
-    deadline = setTimeout(() => lose('the lead could not be renewed in time'), shorter).unref()
+    const left = Math.max(0, shorter - (performance.now() - time))
+    deadline = setTimeout(() => lose('the lead could not be renewed in time'), left).unref()
   }
   const lose = (why: string) => {
     stop()
     lost.abort(new Error(`another process may have taken over this task: ${why}`))
   }
   const renew = async () => {
+    const sentAt = performance.now()
     const { numUpdatedRows } = await db
       .updateTable('leaders')
       .set({ held_until: until })
@@ -53,14 +57,14 @@ export async function takeLead(
       .where('owner', '=', owner)
       .executeTakeFirst()
     if (numUpdatedRows === 0n) lose('the database says so')
-    else if (!lost.signal.aborted) isHeld()
+    else if (!lost.signal.aborted) isHeldSince(sentAt)
   }
   const timer = setInterval(() => void renew().catch(() => {}), (term * 1000) / 4).unref()
   const stop = () => {
     clearInterval(timer)
     clearTimeout(deadline)
   }
-  isHeld()
+  isHeldSince(takenAt)
   return {
     lost: lost.signal,
     async release() {

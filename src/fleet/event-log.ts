@@ -37,7 +37,14 @@ export function openEventLog(db: Kysely<unknown>, listener: Pick<Listener, 'list
     news.resolve()
     news = Promise.withResolvers()
   }
-  const endListening = listener.listen('nixery_events', { notified: wakeUp, missed: wakeUp })
+  let reconnections = 0
+  const endListening = listener.listen('nixery_events', {
+    notified: wakeUp,
+    missed() {
+      reconnections += 1
+      wakeUp()
+    },
+  })
   const readFrom = (after: number, build?: string) =>
     inDatabase(() => readEvents(db, { after, limit: page, ...(build !== undefined && { build }) }))
   const isOpen = (build: string) =>
@@ -52,9 +59,17 @@ export function openEventLog(db: Kysely<unknown>, listener: Pick<Listener, 'list
 
   const tail = async (tell: BuildListener) => {
     let after: number | undefined
+    let checked = reconnections
     while (!closing.signal.aborted) {
       const heard = news.promise
       after ??= await patiently(inDatabase(() => numberBefore(db, past)))
+      if (after !== undefined && checked !== reconnections) {
+        // It may be a restored database, or a standby that lacked the last events: then numbers begin again below `after`.
+        const current = reconnections
+        const last = await patiently(inDatabase(() => numberBefore(db, 0)))
+        after = Math.min(after, last ?? after)
+        if (last !== undefined) checked = current
+      }
       const found = after === undefined ? undefined : await patiently(readFrom(after))
       for (const { build, event } of found ?? []) if (event) tell(build, eventOf(event))
       after = found?.at(-1)?.seq ?? after

@@ -9,8 +9,10 @@ import { digestOf } from '../image/digest.ts'
 import { parseImageReference } from '../image/name.ts'
 import { FeaturesMissing } from '../nix/missing-features.ts'
 import { openNetwork } from '../../test/support/network.ts'
+import { openListener } from '../postgres/listener.ts'
 import { openPool } from '../postgres/pool.ts'
 import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
+import { openEventLog } from './event-log.ts'
 import { appendEvents } from './event-rows.ts'
 import { createLeases } from './leases.ts'
 import { until } from '../../test/support/until.ts'
@@ -96,6 +98,32 @@ describe('a fleet in trouble', { skip: noPostgres, timeout: 300_000 }, () => {
     )
     assert.deepEqual(parseImage(rows[0]?.image ?? ''), image)
     assert.ok(Math.abs(rows[0]?.age ?? Infinity) < 60)
+    await fleet.close()
+  })
+
+  it('shows new builds after the database was restored from a backup', async () => {
+    const url = await server.database()
+    const fleet = await openTestFleet(url, { warn: () => {} })
+    const leases = createLeases(fleet, 'one', 60_000)
+    const listener = await openListener({ url, warn: () => {} })
+    const log = openEventLog(fleet.db, listener)
+    const seen = new Set<string>()
+    log.follow((build) => seen.add(build))
+    const append = (build: string) => leases.append([[build, { type: 'started', image: 'a' }]])
+    await append('before')
+    await sql`select setval('build_events_seq_seq', 1000000)`.execute(fleet.db)
+    await append('lost')
+    await until(() => seen.has('lost'), 'events were read')
+    await sql`delete from build_events where build = 'lost'`.execute(fleet.db)
+    await sql`select setval('build_events_seq_seq', 1)`.execute(fleet.db)
+    await server.disconnect(url)
+    const isSeen = async () => {
+      await append('after')
+      return seen.has('after')
+    }
+    await until(isSeen, 'events with lower numbers were read')
+    await log.close()
+    await listener.close()
     await fleet.close()
   })
 
