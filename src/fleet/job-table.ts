@@ -73,6 +73,9 @@ type Found = JobState & { readonly job: string | undefined }
 /** An SQL interval in milliseconds. */
 export const interval = (ms: number): RawBuilder<unknown> => sql`${ms}::float8 * interval '1 millisecond'`
 
+/** The time since which a job waits for a worker. After a restart of the database, workers need a moment to return. */
+const unservedSince = sql`greatest(coalesce(lease_until, asked_at), pg_postmaster_start_time())`
+
 /** Runs a statement or a transaction. @throws STORE_UNAVAILABLE */
 export async function inDatabase<T>(work: () => Promise<T>): Promise<T> {
   try {
@@ -190,9 +193,9 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
         }
         const { rows } = await sql<Row & { unserved: number }>`
           select id, outcome,
-            case when state <> 'queued' or exists (
+            case when state = 'ended' or lease_until >= now() or exists (
               select from workers where seen_until > now() and string_to_array(needs, ' ') <@ systems
-            ) then 0 else 1000 * extract(epoch from now() - asked_at)::float8 end as unserved
+            ) then 0 else 1000 * extract(epoch from now() - ${unservedSince})::float8 end as unserved
           from jobs where id = any(${ids}::text[])`.execute(db)
         return new Map(rows.map((row) => [row.id, { ...stateOf(row), unservedFor: row.unserved }]))
       }),

@@ -38,6 +38,21 @@ describe('builds of several workers', { skip: noPostgres, timeout: 300_000 }, ()
     await fleet.close()
   })
 
+  it('fail for their clients if the last worker has disappeared', async () => {
+    const fleet = await openTestFleet(await server.database(), { warn: assert.fail })
+    const leases = createLeases(fleet, 'one', hour)
+    const front = await fleet.front()
+    const { id } = await front.submit(request, options)
+    const result = front.result(id)
+    result.catch(() => {})
+    await until(async () => (await leases.claim(['pin'], systems)) !== undefined, 'it is taken')
+    await sql`update jobs set lease_until = now() - interval '1 hour' where state = 'running'`.execute(
+      fleet.db,
+    )
+    await assert.rejects(result, (error) => hasCode(error, 'NIX_UNAVAILABLE'))
+    await fleet.close()
+  })
+
   it('are given back by a worker that stops, before it has stopped', async () => {
     const fleet = await openTestFleet(await server.database(), { warn: assert.fail, lease: hour })
     const front = await fleet.front()
