@@ -105,7 +105,10 @@ describe('pathSource', () => {
     const strict = sourceOf(folder)
     const lenient = pathSource(folder, { fresh: 3_600_000, stale: 3_600_000, tags: 'any' })
     assert.deepEqual(await strict.tags(), ['latest'])
-    await assert.rejects(strict.pin('missing-1'), (error) => hasCode(error, 'MANIFEST_UNKNOWN'))
+    await assert.rejects(strict.pin('missing-1'), (error: Error & { hint?: string }) => {
+      assert.match(error.hint ?? '', /NIXERY_TAGS=any/)
+      return hasCode(error, 'MANIFEST_UNKNOWN')
+    })
     assert.equal((await lenient.pin('v1')).revision, (await lenient.pin('latest')).revision)
   })
 

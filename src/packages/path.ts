@@ -113,7 +113,8 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
     async pin(tag, { old = false } = {}) {
       if (tags === 'latest' && tag !== 'latest') {
         const message = 'this package set has no tag but "latest"'
-        throw new NixeryError('MANIFEST_UNKNOWN', message)
+        const hint = 'the operator can have all tags mean the same with NIXERY_TAGS=any'
+        throw new NixeryError('MANIFEST_UNKNOWN', message, { hint })
       }
       const last = looks.last()
       if (!last) return pinned(await seenNow())

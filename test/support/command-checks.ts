@@ -50,7 +50,7 @@ const installs = { not: 'changes this machine; test/package.test.ts installs and
 
 /** The commands of docs/backup.md. */
 export const backupCommands: Readonly<Record<string, Check>> = {
-  'mkdir -p /backup': inBackup,
+  'mkdir -p -m 700 /backup': inBackup,
   'sqlite3 /var/lib/nixery/catalog.db ".backup /backup/catalog.db"': inBackup,
   'if [ -e /var/lib/nixery/token.key ]; then cp --archive /var/lib/nixery/token.key /backup; fi': inBackup,
   'cp --archive --update --no-target-directory /var/lib/nixery/store /backup/store': inBackup,
