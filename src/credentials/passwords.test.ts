@@ -55,6 +55,17 @@ describe('passwords', async () => {
     assert.equal(await verify(hash, 'wrong', '192.0.2.1'), false, 'after the others')
   })
 
+  it('checks the first password of an address before further ones of another', async () => {
+    const verify = createVerifyPassword({ atOnce: 1 })
+    const order: string[] = []
+    const check = (password: string, from: string) =>
+      verify(hash, password, from).then(() => void order.push(password))
+    const [first, ...others] = ['a', 'b', 'c', 'd', 'e'].map((password) => check(password, '192.0.2.1'))
+    await first
+    await Promise.all([check('open sesame', '192.0.2.2'), ...others])
+    assert.deepEqual(order, ['a', 'b', 'open sesame', 'c', 'd', 'e'])
+  })
+
   it('checks equal concurrent passwords once', async () => {
     const verify = createVerifyPassword({ atOnce: 1, mostWaiting: 1 })
     const answers = await Promise.all(Array.from({ length: 50 }, () => verify(hash, 'open sesame')))

@@ -2,6 +2,7 @@ import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { LRUCache } from 'lru-cache'
 import { NixeryError } from '../errors.ts'
+import { urgencies } from '../queue/demand.ts'
 import { createLimiter } from '../queue/limiter.ts'
 import { createBcrypt } from './bcrypt.ts'
 
@@ -51,19 +52,23 @@ export function createVerifyPassword(limits: Partial<PasswordLimits> = {}): Veri
   const secret = createSecretKey(randomBytes(32))
   // Equal concurrent passwords share one check, because clients open several connections at once.
   const checks = new Map<string, Promise<boolean>>()
-  const ofAddress = new Map<string, number>()
+  const ofAddress = new Map<string, { pending: number; ended: number }>()
 
   const check = async (key: string, hash: string, password: string, from: string): Promise<boolean> => {
-    ofAddress.set(from, (ofAddress.get(from) ?? 0) + 1)
+    const address = ofAddress.get(from) ?? { pending: 0, ended: 0 }
+    ofAddress.set(from, address)
+    address.pending += 1
+    // Whoever keeps sending passwords waits for those who have just begun.
+    const urgency = () => (from !== '' && address.ended > 0 ? urgencies.expected : urgencies.waiting)
     try {
-      const isRight = await limiter.run(() => compare({ password, hash }))
+      const isRight = await limiter.run(() => compare({ password, hash }), { urgency })
       if (isRight) right.set(key, true)
       return isRight
     } finally {
       checks.delete(key)
-      const left = (ofAddress.get(from) ?? 1) - 1
-      if (left > 0) ofAddress.set(from, left)
-      else ofAddress.delete(from)
+      address.pending -= 1
+      address.ended += 1
+      if (address.pending === 0) ofAddress.delete(from)
     }
   }
 
@@ -74,7 +79,7 @@ export function createVerifyPassword(limits: Partial<PasswordLimits> = {}): Veri
     const running = checks.get(key)
     if (running) return running
     if (limiter.waiting >= mostWaiting) throw overloaded
-    if (from !== '' && (ofAddress.get(from) ?? 0) >= mostForAddress) throw overloaded
+    if (from !== '' && (ofAddress.get(from)?.pending ?? 0) >= mostForAddress) throw overloaded
     const started = check(key, hash, password, from)
     checks.set(key, started)
     return started
