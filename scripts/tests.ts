@@ -42,6 +42,8 @@ const rankOf = (file: string): number => (takesMinutes.test(file) ? 0 : file.sta
  */
 export async function runTests({ patterns, shared = [], concurrency }: TestsOptions): Promise<boolean> {
   useCompileCache()
+  // That of the caller must not matter: tests compare the modes of files that they make.
+  process.umask(0o022)
   const skipped: string[] = []
   const durations: [file: string, seconds: number][] = []
   let failed = false
