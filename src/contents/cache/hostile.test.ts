@@ -202,7 +202,8 @@ describe('a hostile binary cache', () => {
     }
     const walked = await walkCaches({ lookUp }, [path], { avoid: new Set(), onTrouble() {} })
     assert.match(reasonsOf(walked), /the closure has more than 1000000 references/)
-    assert.ok(narinfos < 200, `${narinfos} narinfos`)
+    // A hundred have too many references; others had been requested before the last of them arrived.
+    assert.ok(narinfos <= 100 + 256, `${narinfos} narinfos`)
     assert.equal(most, 256)
   })
 })
