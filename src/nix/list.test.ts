@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { openBench, system, type Bench } from './testing.ts'
@@ -82,6 +82,27 @@ describe('the packages of a set', () => {
     })
     assert.equal(listed.length, 57)
     assert.deepEqual(failed.toSorted(), ['p07', 'p27', 'p47'])
+  })
+
+  it('are listed from a locked flake', async () => {
+    const folder = join(bench.folder, 'flake')
+    await mkdir(folder)
+    await writeFile(
+      join(folder, 'flake.nix'),
+      `{ outputs = _: let package = name: derivation { inherit name; system = "${system}"; builder = "/bin/sh"; }; in {
+        legacyPackages.${system} = { bad = abort "no"; good = package "good-1"; last = package "last-2"; };
+      }; }`,
+    )
+    const nix = bench.limited({ restricted: { readable: [] } })
+    const { url } = await nix.lockFlake(`path:${folder}`, bench.rootOf, {})
+    for (const storeless of [false, true]) {
+      const { versions, failed } = await nix.listVersions({ set: { flake: url }, system, storeless }, {})
+      assert.deepEqual(
+        versions.map(({ attribute }) => attribute),
+        ['good', 'last'],
+      )
+      assert.deepEqual(failed, ['bad'])
+    }
   })
 
   it('are listed without the meta that cannot be evaluated', async () => {
