@@ -67,6 +67,12 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   })
 }
 
+/** What is wrong with the value of a setting, taken alone; undefined if it is valid. */
+export function settingProblem(name: keyof typeof schema.shape, value: string): string | undefined {
+  const { error } = schema.shape[name].safeParse(value)
+  return error?.issues[0]?.message
+}
+
 /** Settings that have another default because no package source is set. */
 export const impliedSettings = (
   environment: Readonly<Record<string, string | undefined>>,

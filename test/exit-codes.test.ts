@@ -64,6 +64,17 @@ describe('the exit code', () => {
     })
   }
 
+  it('is 2 for an option with a value that a setting could not have, and the message names the option', async () => {
+    for (const args of [
+      ['--keep', 'x'],
+      ['--limit', '3potatoes'],
+    ]) {
+      const run = await nixery(['gc', ...args])
+      assert.match(run.stderr, new RegExp(`option '${args[0]} .*"${args[1]}" is not a `))
+      assert.equal(run.exitCode, 2)
+    }
+  })
+
   it('is 6 for a full disk, and leaves nothing behind', async () => {
     const disk = await workspace.mountSmallDisk(2)
     for (const form of ['docker-archive', 'oci']) {

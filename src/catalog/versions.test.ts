@@ -46,6 +46,12 @@ describe('the index of versions', () => {
     index.close()
   })
 
+  it('creates its folder', () => {
+    const index = openVersionIndex(join(folder, 'missing', 'data', 'versions.db'), assert.fail)
+    assert.equal(index.add('a', [row('git', '2.1', 5)]), 1)
+    index.close()
+  })
+
   it('reports each change, also by other processes, and nothing else', () => {
     const file = join(folder, 'shared.db')
     const [one, other] = [openVersionIndex(file, assert.fail), openVersionIndex(file, assert.fail)]

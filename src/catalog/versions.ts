@@ -1,3 +1,5 @@
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { foldVersion } from '../image/version.ts'
 
@@ -81,6 +83,8 @@ export function openVersionIndex(file: string, warn: (line: string) => void): Ve
     }
   }
   const database = tolerant(undefined, () => {
+    // With PostgreSQL, nothing else creates the data folder.
+    if (file !== ':memory:') mkdirSync(dirname(file), { recursive: true })
     const opened = new Database(file, { timeout: 2_000 })
     opened.pragma('journal_mode = wal')
     opened.exec(schema)

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander'
 import { deletionDelay } from '../catalogs.ts'
-import type { Config } from '../config.ts'
+import { settingProblem, type Config } from '../config.ts'
 import type { Collected, RemovedImage } from '../upkeep/collected.ts'
 import { collect } from '../upkeep/gc.ts'
 import { grace } from '../upkeep/uses.ts'
@@ -20,11 +20,26 @@ export const setUp = defineCommand({
   declare: (command) =>
     command
       .option('--dry-run', 'show what would be removed, without removing it')
-      .option('--keep <days>', 'days to keep an image after its last pull (default: NIXERY_KEEP)')
-      .option('--limit <size>', 'maximum total size, such as 200GB (default: NIXERY_STORE_LIMIT)')
+      .option(
+        '--keep <days>',
+        'days to keep an image after its last pull (default: NIXERY_KEEP)',
+        valueOf('NIXERY_KEEP'),
+      )
+      .option(
+        '--limit <size>',
+        'maximum total size, such as 200GB (default: NIXERY_STORE_LIMIT)',
+        valueOf('NIXERY_STORE_LIMIT'),
+      )
       .option('--list <count>', 'list at most this many of the removed images', wholeNumber),
   run,
 })
+
+/** Checks the value of an option as that of a setting. */
+const valueOf = (setting: 'NIXERY_KEEP' | 'NIXERY_STORE_LIMIT') => (text: string) => {
+  const problem = settingProblem(setting, text)
+  if (problem !== undefined) throw new InvalidArgumentError(problem)
+  return text
+}
 
 function wholeNumber(text: string): number {
   if (/^\d{1,7}$/.test(text)) return Number(text)
