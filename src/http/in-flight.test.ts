@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { request, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { Readable } from 'node:stream'
+import { pipeline as pipeStream } from 'node:stream/promises'
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, describe, it } from 'node:test'
 import { text } from 'node:stream/consumers'
 import { maxHeldBack, maxInFlight } from './in-flight.ts'
@@ -63,6 +66,37 @@ describe('pipelined requests', () => {
     assert.equal(started - 20, 1)
     socket.resume()
     await until(() => started - 20 === maxInFlight, 'all requests')
+  })
+
+  it('do not end a download that is read, or a large response that is read slowly', async () => {
+    const block = Buffer.alloc(256 * 1024)
+    let following = 0
+    const server = await serve(
+      (incoming, outgoing) => {
+        if (incoming.url === '/1') {
+          following += 1
+          outgoing.end('second')
+        } else if (incoming.headers['x-stream'] === undefined) outgoing.end(Buffer.alloc(8e6))
+        else void pipeStream(Readable.from(Array.from({ length: 40 }, () => block)), outgoing)
+      },
+      { headersTimeout: 50, idleTimeout: 60_000 },
+    )
+    for (const header of ['', 'X-Stream: 1\r\n']) {
+      const socket = connect(server.port, '127.0.0.1')
+      undo.push(() => socket.destroy())
+      socket.write(`GET /0 HTTP/1.1\r\nHost: a\r\n${header}\r\nGET /1 HTTP/1.1\r\nHost: a\r\n\r\n`)
+      let received = ''
+      let unread = 20
+      for await (const chunk of socket) {
+        received = (received + String(chunk)).slice(-100)
+        // For longer than the limit of a connection that is not read.
+        if (unread > 0) await setTimeout(10)
+        unread -= 1
+        if (received.includes('second')) break
+      }
+      assert.match(received, /second/)
+    }
+    assert.equal(following, 2)
   })
 
   it('all get responses in order, sixteen at a time', async () => {

@@ -96,17 +96,24 @@ export function createInFlight(
     handle(request, response)
   }
 
-  /** Whether another request of a connection may be started. */
-  const hasRoom = ({ started }: Connection): boolean => {
-    if (started.size >= maxInFlight) return false
+  /** Whether much waits for the client. Streams wait for it themselves, and hold one block each. */
+  const isReadSlowly = ({ started }: Connection): boolean => {
     let unsent = 0
-    for (const { writableLength } of started) unsent += writableLength
-    return unsent < maxUnsent
+    for (const { writableEnded, writableLength } of started) if (writableEnded) unsent += writableLength
+    return unsent >= maxUnsent
   }
+  /** Whether another request of a connection may be started. */
+  const hasRoom = (connection: Connection): boolean =>
+    connection.started.size < maxInFlight && !isReadSlowly(connection)
 
   const pause = (connection: Connection, socket: Socket) => {
     socket.pause()
-    connection.timer ??= setTimeout(() => socket.destroy(), stallTimeout).unref()
+    const stalled = () => {
+      // The limits of responses decide how slowly a client may read.
+      if (isReadSlowly(connection)) connection.timer?.refresh()
+      else socket.destroy()
+    }
+    connection.timer ??= setTimeout(stalled, stallTimeout).unref()
   }
 
   const schedule = (connection: Connection, socket: Socket) => {
