@@ -75,6 +75,14 @@ describe('the packages of a set', () => {
     ])
   })
 
+  it('are listed if one prints which name is being evaluated', async () => {
+    const { listed, failed } = await list((index) =>
+      index === 7 ? 'builtins.trace "nixery-place 999" (abort "no")' : undefined,
+    )
+    assert.equal(listed.length, 59)
+    assert.deepEqual(failed, ['p07'])
+  })
+
   it('are listed if no process can be kept', async () => {
     await writeFile(join(bench.folder, 'no folder'), '')
     const { listed, failed } = await list((index) => (index % 20 === 7 ? 'abort "no"' : undefined), {

@@ -114,11 +114,13 @@ async function listAll(lister: Lister, details?: Details): Promise<VersionList> 
       continue
     }
     if (reply.hasEnded) ended += 1
-    const place = reply.place ?? names.length >> 1
+    // A package can print such a place, too.
+    const known = reply.place !== undefined && reply.place < names.length ? reply.place : undefined
+    const place = known ?? names.length >> 1
     const only = { ...part, names: names.slice(place, place + 1) }
     const others = [names.slice(place + 1), names.slice(0, place)].filter(({ length }) => length > 0)
     parts.push(...others.map((rest) => ({ ...part, names: rest })))
-    const isAtFault = names.length === 1 || (reply.place !== undefined && reply.isCertain)
+    const isAtFault = names.length === 1 || (known !== undefined && reply.isCertain)
     if (!isAtFault) parts.push(only)
     else if (details && meta) parts.push({ ...only, meta: false })
     else {

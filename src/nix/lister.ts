@@ -40,7 +40,7 @@ export type Lister = {
   readonly names: readonly string[]
   /** How many names a part should have. */
   readonly perPart: number
-  /** @throws CANCELLED */
+  /** @throws CANCELLED, NIX_UNAVAILABLE */
   list(part: Part): Promise<ListReply>
   end(): Promise<void>
 }
@@ -110,9 +110,11 @@ async function keptLister(
         perPart: perKeptPart,
         async list(part) {
           const { reply: listed, place } = await ask(part)
+          // Not the fault of any name.
+          if (!listed) throw new NixeryError('NIX_UNAVAILABLE', 'cannot start Nix to list the package set')
           await restIfGrown()
-          if (listed?.status === 'answered') return { status: 'listed', answer: JSON.parse(listed.text) }
-          const hasEnded = listed?.status !== 'failed'
+          if (listed.status === 'answered') return { status: 'listed', answer: JSON.parse(listed.text) }
+          const hasEnded = listed.status !== 'failed'
           return { status: 'failed', place, isCertain: !hasEnded, hasEnded }
         },
         end,
