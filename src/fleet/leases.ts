@@ -173,7 +173,7 @@ export function createLeases(
     giveBack: (leases) =>
       inDatabase(async () => {
         await sql`
-          update jobs set state = 'queued', owner = null, lease_until = null, attempts = attempts - 1
+          update jobs set state = 'queued', owner = null, lease_until = now(), attempts = attempts - 1
           where ${ofMine(leases)}`.execute(db)
         await sql`select pg_notify('nixery_jobs', '')`.execute(db)
       }),
@@ -182,7 +182,7 @@ export function createLeases(
       inDatabase(async () => {
         const more = features.join(' ')
         const { rows } = await sql`
-          update jobs set state = 'queued', owner = null, lease_until = null, attempts = attempts - 1,
+          update jobs set state = 'queued', owner = null, lease_until = now(), attempts = attempts - 1,
             needs = needs || ' ' || ${more}
           where ${ofMine([lease])} and exists (
             select from workers

@@ -54,8 +54,11 @@ export const sweep = (db: Kysely<unknown>): Promise<void> =>
     await inBatches(() =>
       sql`
       delete from jobs where id in (
-        select id from jobs where state = 'ended' and kind <> 'image'
-        order by ended_at desc offset ${mostAnswers}::bigint limit ${most}::bigint for update skip locked
+        select id from jobs where state = 'ended' and kind <> 'image' and ended_at <= (
+          select ended_at from jobs where state = 'ended' and kind <> 'image'
+          order by ended_at desc offset ${mostAnswers}::bigint limit 1
+        )
+        limit ${most}::bigint for update skip locked
       )`.execute(db),
     )
     await inBatches(() =>

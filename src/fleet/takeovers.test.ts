@@ -60,8 +60,14 @@ describe('builds of several workers', { skip: noPostgres, timeout: 300_000 }, ()
     const { id: waiting } = await front.submit(request, options)
     front.result(waiting).catch(() => {})
     await fake.began
-    const [id] = held.keys()
+    const [id = ''] = held.keys()
     await loop.close()
+    // Clients give up when it has waited too long without a worker, but from now on only.
+    const { rows } =
+      await sql`select from jobs where id = ${id} and lease_until between asked_at and now()`.execute(
+        fleet.db,
+      )
+    assert.equal(rows.length, 1)
     const other = await createLeases(fleet, 'other', hour).claim(['image'], systems)
     assert.deepEqual([other?.id, other?.attempt], [id, 1])
     await fleet.close()

@@ -1,8 +1,10 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Catalog, CatalogRows } from '../catalog/catalog.ts'
 import { createUpkeep, type Upkeep } from './schedule.ts'
 
 // Seconds between sweeps, and limits for the rows of one statement and for the statements of a sweep: many more rows than
-// clients can cause in that time, who need a new address for each. SQLite runs statements on the main thread.
+// clients can cause in that time, who need a new address for each. SQLite runs statements on the main thread, which handles
+// requests in between.
 const usualInterval = 60
 const rowsAtOnce = 500
 const mostBatches = 200
@@ -24,5 +26,6 @@ async function sweep(rows: Pick<CatalogRows, 'forgetQuotaUses'>, signal?: AbortS
   for (let batch = 0; batch < mostBatches; batch += 1) {
     signal?.throwIfAborted()
     if ((await rows.forgetQuotaUses(rowsAtOnce)) < rowsAtOnce) return
+    await setImmediate()
   }
 }
