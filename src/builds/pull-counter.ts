@@ -16,8 +16,11 @@ export type Pulls = {
 // The pull of an image that was not pulled for this long (ms) is written at once: another process may be about to remove it.
 const fresh = 600_000
 
-/** For package sets that ignore tags: clients can make up any number, each of which would be a row. */
-export const ignoredTags = (): Allowance => createAllowance(1_000, 100)
+/**
+ * For package sets that ignore tags: clients can make up any number, each of which would be a row. Clients that may not
+ * build get an image by the tags that were recorded.
+ */
+export const ignoredTags = (): Allowance => createAllowance(10_000, 1_000)
 
 /**
  * @param uses the manifests that were pulled by digest, which are written too

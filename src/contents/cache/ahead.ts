@@ -110,7 +110,7 @@ export function createAhead(
   return {
     stop,
     begin(found) {
-      const lane = laneOf(found, room)
+      const lane = laneOf(found)
       if (isOver || waiting[lane].size >= mostWaiting) return
       waiting[lane].add(found)
       next(lane)

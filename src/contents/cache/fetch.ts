@@ -52,8 +52,8 @@ export const createDownloads = (): Downloads => ({
 })
 
 /** The limiter of a file. */
-export const laneOf = (found: InCache, room: Pick<CacheRoom, 'inThreads'>): keyof Downloads =>
-  spooledSize(found, room) < largeFrom ? 'small' : 'large'
+export const laneOf = ({ narinfo }: Pick<InCache, 'narinfo'>): keyof Downloads =>
+  (narinfo.fileSize ?? narinfo.narSize) < largeFrom ? 'small' : 'large'
 
 /** A downloaded NAR. */
 export type Downloaded = {
@@ -81,7 +81,7 @@ export function fetchNar(
   { onBytes, onDownloaded }: DownloadListener,
   demand: PartialDemand,
 ): Promise<SpooledNar> {
-  return room.downloads[laneOf(found, room)].run(async () => {
+  return room.downloads[laneOf(found)].run(async () => {
     const started = performance.now()
     let bytes = 0
     const size = spooledSize(found, room)
