@@ -14,8 +14,8 @@ export type Outcome = Identity | Refusal
 
 /**
  * Verifies credentials: an identity, a refusal, or undefined for credentials of a kind that another authenticator
- * verifies. `from` is the address of the client, if it is known. Synchronous if possible, so that cached credentials cost a request little. Rejects only with failures that
- * are not the client's, such as OVERLOADED.
+ * verifies. `from` is the address of the client that sent a password, if it is known. Synchronous if possible, so that
+ * cached credentials cost a request little. Rejects only with failures that are not the client's, such as OVERLOADED.
  */
 export type Authenticator = (
   credentials: Credentials,

@@ -43,7 +43,9 @@ export function identify(
     return guard.session?.(request)?.then((found) => found ?? anonymous) ?? anonymous
   }
   if (!credentials) throw refused()
-  const outcome = guard.authenticate(credentials, addressOf?.(request))
+  // Only checks of passwords are limited by address, and parsing it costs as much as a known token.
+  const from = credentials.kind === 'basic' ? addressOf?.(request) : undefined
+  const outcome = guard.authenticate(credentials, from)
   return outcome instanceof Promise ? outcome.then(identityOf) : identityOf(outcome)
 }
 
