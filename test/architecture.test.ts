@@ -36,7 +36,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     popcount: 'closure fs net image errors',
     sharing: 'contents fs queue store image errors',
     layers: 'contents queue closure store image errors',
-    search: 'nix:types packages image text errors',
+    search: 'nix:types packages queue image text errors',
     builds:
       'bases catalog closure contents layers nix packages queue recipes rootfs sharing store text image errors',
     quotas: 'access catalog:types errors',

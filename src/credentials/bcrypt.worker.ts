@@ -1,16 +1,12 @@
-import { setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import { compareSync } from 'bcryptjs'
+import { lowerThreadPriority } from '../queue/thread-priority.ts'
 
 /** A password to check, and whether it matches the hash; false if the hash is not valid. */
 export type BcryptJob = { readonly password: string; readonly hash: string }
 
-try {
-  // On Linux this sets the priority of this thread only: threads that serve pulls come first.
-  if (process.platform === 'linux') setPriority(10)
-} catch {
-  // a sandbox may forbid it; it is only an optimization
-}
+// Threads that serve pulls come first.
+lowerThreadPriority(10)
 
 parentPort?.on('message', ({ password, hash }: BcryptJob) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a MessagePort has no origin

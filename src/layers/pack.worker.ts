@@ -1,4 +1,3 @@
-import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { openReading } from '../contents/source.ts'
 import { openCodec } from './codec.ts'
@@ -6,6 +5,7 @@ import type { Engine } from './engine.ts'
 import type { PackFormat } from './format.ts'
 import { packLayer } from './layer.ts'
 import type { PackJob } from './piece.ts'
+import { lowerThreadPriority } from '../queue/thread-priority.ts'
 import { openSlots, type SlotMemory } from './slots.ts'
 
 /** The data that a packing thread starts with; `thread` is its number. */
@@ -19,24 +19,10 @@ export type ThreadData = {
 /** A message to a thread: pack a layer, or help other threads. The reply is the result, or null after helping. */
 export type ThreadTask = { readonly job: PackJob } | 'help'
 
-/** Added to the priority of packing threads, as by nice(1). */
-const niceness = 5
-
-/**
- * Lets the main thread run at once when a packing thread has its core: otherwise every response, and every file to be
- * packed next, waits for a few milliseconds. Only on Linux: elsewhere all threads of a process have one priority.
- */
-function yieldToMainThread(): void {
-  if (process.platform !== 'linux') return
-  try {
-    setPriority(Math.min(getPriority() + niceness, 19))
-  } catch {
-    // A sandbox forbids it.
-  }
-}
-
 const { engine, format, memory, thread } = workerData as ThreadData
-yieldToMainThread()
+// The main thread runs at once when a packing thread has its core: otherwise every response, and every file to be packed
+// next, waits for a few milliseconds.
+lowerThreadPriority(5)
 const codec = await openCodec(engine)
 const slots = openSlots(memory, thread, codec)
 const readPath = await openReading()

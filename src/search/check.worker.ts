@@ -1,9 +1,7 @@
-import { constants, setPriority } from 'node:os'
-import { workerData } from 'node:worker_threads'
-import { checkIndex } from './index-file.ts'
+import { parentPort, workerData } from 'node:worker_threads'
+import { lowerThreadPriority } from '../queue/thread-priority.ts'
+import { isUndamaged } from './index-file.ts'
 
-// On Linux, 0 is the calling thread and no other.
-if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_LOW)
-
-// Its errors end the thread.
-checkIndex(workerData as string)
+lowerThreadPriority(19)
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a MessagePort has no origin
+parentPort?.postMessage(isUndamaged(workerData as string))

@@ -1,8 +1,8 @@
-import { constants, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { PackageEntry } from './entry.ts'
 import { writeIndex, type IndexFacts } from './index-file.ts'
 import { programsIn } from './programs.ts'
+import { lowerThreadPriority } from '../queue/thread-priority.ts'
 
 /** The data that the thread starts with. */
 export type FillData = Omit<IndexFacts, 'packages'> & {
@@ -15,8 +15,7 @@ export type FillData = Omit<IndexFacts, 'packages'> & {
 /** Packages to add; `end` writes the index, and ends the thread. Nothing is posted back. */
 export type FillTask = readonly PackageEntry[] | 'end'
 
-// On Linux, 0 is the calling thread and no other.
-if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_LOW)
+lowerThreadPriority(19)
 
 const { file, system, programs: programsFile, ...facts } = workerData as FillData
 const entries: PackageEntry[] = []

@@ -83,12 +83,17 @@ export function writeIndex(
   }
 }
 
-/** Reads a whole index. @throws SQLite's errors, also if a part of it is damaged */
-export function checkIndex(file: string): void {
+const damage = ['SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR_SHORT_READ']
+
+/** Reads a whole index. @throws SQLite's errors, except those about damage */
+export function isUndamaged(file: string): boolean {
   const database = new Database(file, { readonly: true, fileMustExist: true })
   try {
-    const result = database.pragma('quick_check(1)', { simple: true })
-    if (result !== 'ok') throw new Error(String(result))
+    return database.pragma('quick_check(1)', { simple: true }) === 'ok'
+  } catch (error) {
+    if (error instanceof Database.SqliteError && damage.some((code) => error.code.startsWith(code)))
+      return false
+    throw error
   } finally {
     database.close()
   }

@@ -35,7 +35,7 @@ export type AheadOptions = Pick<PartialDemand, 'urgency'> & {
   readonly onCome?: (found: InCache) => void
 }
 
-/** The maximum number of paths of each size waiting to be downloaded ahead; further ones are downloaded when they are needed. */
+/** The maximum number of paths of each size that wait for a download; further ones are downloaded when they are needed. */
 const mostWaiting = 1000
 
 /** Removes the largest of some paths, and returns it. */

@@ -26,8 +26,8 @@ export type DownloadOptions = PartialDemand & {
 }
 
 /**
- * Downloads the NAR of a path to a file or into memory: expanded, or compressed for threads to expand. Verifies the size and hash of the file if
- * the narinfo has them; the reader verifies those of the NAR.
+ * Downloads the NAR of a path to a file or into memory: expanded, or compressed for threads to expand. Verifies the size
+ * and hash of the file if the narinfo has them; the reader verifies those of the NAR.
  * @param file created, unless it is in memory, and removed on failure
  * @throws BadPath, CANCELLED, and the failed system call when the file cannot be written
  */

@@ -184,8 +184,8 @@ describe('a cache in a folder', () => {
 
   it('is not read if a file is a pipe or a device, which may never end', async () => {
     for (const name of ['pipe', 'device']) {
-      await assert.rejects(transport.small(at(name), 200_000, undefined), trouble(/no regular file/))
-      await assert.rejects(textOf(transport.bytes(at(name), undefined)), trouble(/no regular file/))
+      await assert.rejects(transport.small(at(name), 200_000, undefined), trouble(/not a regular file/))
+      await assert.rejects(textOf(transport.bytes(at(name), undefined)), trouble(/not a regular file/))
     }
   })
 

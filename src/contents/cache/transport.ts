@@ -132,7 +132,7 @@ export function fileTransport(folder: URL): Transport {
   /** The size of a file. @throws CacheTrouble for pipes and devices, of which reading may never end */
   const sizeOf = async (file: string): Promise<number> => {
     const found = await stat(file)
-    if (!found.isFile()) throw new CacheTrouble('a file of the cache is no regular file')
+    if (!found.isFile()) throw new CacheTrouble('a file of the cache is not a regular file')
     return found.size
   }
   const failure = (error: unknown): CacheTrouble =>
